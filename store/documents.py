@@ -1,0 +1,199 @@
+"""Documents: texts from outside, their life, and search over those that were accepted.
+
+The database is the truth. The search index follows it: each row says whether it is indexed, and
+every search first catches up, so a kill between the two, or another process that accepts, leaves
+nothing wrong. Fetching and judging documents is adapt/gather's business. Called by the cycle, the
+agent's search tool and the command line.
+"""
+
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+
+from sqlalchemy import Connection, insert, select, update
+
+from store.database import Database
+from store.embeddings import Embedder
+from store.errors import NotFoundError, StateError
+from store.index import PassageIndex
+from store.passages import Passage
+from store.records import (
+    DOCUMENT_TRANSITIONS,
+    CorpusSnapshot,
+    Document,
+    DocumentState,
+    digest_of,
+)
+from store.tables import documents, moment, pack, snapshots, unpack
+
+
+class Documents:
+    """The table of documents and its search index. Only `search`, `reindex` and `catch_up` use
+    Chroma; everything else may be called from any process."""
+
+    def __init__(self, database: Database, chroma_path: Path, embedder: Embedder) -> None:
+        self._database = database
+        self._index = PassageIndex(chroma_path, embedder)
+        self._catching_up = threading.Lock()
+        self._index_checked = False
+
+    def add(self, document: Document) -> bool:
+        """Store a document; False when its digest is already stored, whatever its state."""
+        with self._database.begin() as db:
+            known = select(documents.c.digest).where(documents.c.digest == document.digest)
+            if db.scalar(known):
+                return False
+            db.execute(
+                insert(documents).values(
+                    digest=document.digest,
+                    source=document.source,
+                    state=document.state,
+                    indexed=False,
+                    fetched_at=moment(document.fetched_at),
+                    record=pack(document, without=("state",)),
+                )
+            )
+        return True
+
+    def get(self, digest: str) -> Document:
+        """One document. Raises NotFoundError."""
+        with self._database.read() as db:
+            return _get(db, digest)
+
+    def accept(self, digest: str) -> None:
+        """Let a document reach search and training. Raises StateError, NotFoundError."""
+        self._move(digest, DocumentState.ACCEPTED)
+
+    def quarantine(self, digest: str) -> None:
+        """Keep a document from search and training for now. Raises StateError, NotFoundError."""
+        self._move(digest, DocumentState.QUARANTINED)
+
+    def withdraw(self, digest: str) -> None:
+        """Take a document out for ever. Raises StateError, NotFoundError."""
+        self._move(digest, DocumentState.WITHDRAWN)
+
+    def search(self, query: str, k: int = 4) -> list[Passage]:
+        """At most `k` passages of accepted documents, the best first."""
+        self.catch_up()
+        found = self._index.search(query, k)
+        with self._database.read() as db:
+            accepted = set(
+                db.scalars(
+                    select(documents.c.digest)
+                    .where(documents.c.digest.in_([p.document for p in found]))
+                    .where(documents.c.state == DocumentState.ACCEPTED)
+                )
+            )
+        # A document withdrawn while we searched must not be shown.
+        return [passage for passage in found if passage.document in accepted]
+
+    def snapshot(self, digests: Iterable[str]) -> CorpusSnapshot:
+        """The corpus of these documents, in canonical order, stored under its digest.
+
+        Raises NotFoundError for an unknown digest, StateError for one that is not accepted.
+        """
+        ordered = tuple(sorted(set(digests)))
+        snapshot = CorpusSnapshot(digest=digest_of(list(ordered)), documents=ordered)
+        with self._database.begin() as db:
+            for digest in ordered:
+                state = _state(db, digest)
+                if state is not DocumentState.ACCEPTED:
+                    raise StateError(
+                        f"document {digest} is {state} and cannot be learned from",
+                        "accept it first, or leave it out",
+                    )
+            if not db.scalar(select(snapshots).where(snapshots.c.digest == snapshot.digest)):
+                db.execute(insert(snapshots).values(digest=snapshot.digest, record=pack(snapshot)))
+        return snapshot
+
+    def get_snapshot(self, digest: str) -> CorpusSnapshot:
+        """A stored corpus. Raises NotFoundError."""
+        with self._database.read() as db:
+            row = db.scalar(select(snapshots.c.record).where(snapshots.c.digest == digest))
+        if row is None:
+            raise NotFoundError(f"no corpus {digest!r}", "an update names its corpus")
+        return unpack(CorpusSnapshot, row)
+
+    def catch_up(self) -> int:
+        """Bring the search index up to the database; how many documents it changed.
+
+        Every search does it; call it after accepting many, so that no user waits for it.
+        """
+        with self._catching_up:
+            self._check_index()
+            changed = 0
+            # One document at a time, so that a kill loses the work on one at most.
+            while (digest := self._first_behind()) is not None:
+                document = self.get(digest)
+                if document.state is DocumentState.ACCEPTED:
+                    self._index.put(document)
+                else:
+                    self._index.drop(digest)
+                self._mark(digest, indexed=document.state is DocumentState.ACCEPTED)
+                changed += 1
+        return changed
+
+    def reindex(self) -> int:
+        """Build the search index anew from the database; how many documents it holds."""
+        with self._catching_up:
+            self._index.clear()
+            self._index_checked = False
+        return self.catch_up()
+
+    def close(self) -> None:
+        """Close the search index."""
+        self._index.close()
+
+    def list(self, state: DocumentState | None = None) -> list[Document]:
+        """All documents, or those in one state, in the order in which they were fetched."""
+        query = select(documents.c.record, documents.c.state)
+        if state is not None:
+            query = query.where(documents.c.state == state)
+        order = (documents.c.fetched_at, documents.c.digest)
+        with self._database.read() as db:
+            rows = db.execute(query.order_by(*order)).all()
+        return [unpack(Document, row.record, state=row.state) for row in rows]
+
+    def _move(self, digest: str, state: DocumentState) -> None:
+        """The one writer of document states."""
+        with self._database.begin() as db:
+            present = _state(db, digest)
+            if state not in DOCUMENT_TRANSITIONS[present]:
+                allowed = ", ".join(sorted(DOCUMENT_TRANSITIONS[present])) or "nothing"
+                raise StateError(
+                    f"document {digest} is {present} and cannot become {state}",
+                    f"it can become: {allowed}",
+                )
+            db.execute(update(documents).where(documents.c.digest == digest).values(state=state))
+
+    def _check_index(self) -> None:
+        """Once: an index that lost its content (deleted, other embedder) is filled again."""
+        if not self._index_checked:
+            if self._index.empty():
+                with self._database.begin() as db:
+                    db.execute(update(documents).values(indexed=False))
+            self._index_checked = True
+
+    def _first_behind(self) -> str | None:
+        accepted = documents.c.state == DocumentState.ACCEPTED
+        query = select(documents.c.digest).where(accepted != documents.c.indexed)
+        with self._database.read() as db:
+            return db.scalar(query.order_by(documents.c.fetched_at, documents.c.digest).limit(1))
+
+    def _mark(self, digest: str, *, indexed: bool) -> None:
+        with self._database.begin() as db:
+            row = update(documents).where(documents.c.digest == digest)
+            db.execute(row.values(indexed=indexed))
+
+
+def _get(db: Connection, digest: str) -> Document:
+    row = db.execute(
+        select(documents.c.record, documents.c.state).where(documents.c.digest == digest)
+    ).one_or_none()
+    if row is None:
+        raise NotFoundError(f"no document {digest!r}", "documents.list() has their digests")
+    return unpack(Document, row.record, state=row.state)
+
+
+def _state(db: Connection, digest: str) -> DocumentState:
+    return _get(db, digest).state

@@ -1,0 +1,62 @@
+"""The whole store of one home, opened once per process and shared by its threads.
+
+It only puts the parts together. Any number of processes may have it open; Chroma alone is for
+one of them, the one that searches. Called by the command line, the server and the cycle.
+"""
+
+from types import TracebackType
+
+from store.cycles import Cycles
+from store.database import Database
+from store.documents import Documents
+from store.embeddings import Embedder, MiniLmEmbedder
+from store.episodes import Episodes
+from store.examples import Examples
+from store.files import Artifacts
+from store.home import Home
+from store.reports import Reports
+from store.sources import Sources
+from store.versions import Versions
+
+
+class Store:
+    """Everything that is kept in one home. Also a context manager that closes."""
+
+    def __init__(self, home: Home, database: Database, embedder: Embedder) -> None:
+        self.home = home
+        self.database = database
+        self.artifacts = Artifacts(home.artifacts)
+        self.documents = Documents(database, home.chroma, embedder)
+        self.examples = Examples(database)
+        self.versions = Versions(database)
+        self.reports = Reports(database)
+        self.cycles = Cycles(database)
+        self.episodes = Episodes(database)
+        self.sources = Sources(database)
+
+    @classmethod
+    def open(cls, home: Home, embedder: Embedder | None = None) -> "Store":
+        """Make the home if needed, migrate, and open. The default embedder loads on first search.
+
+        Raises ConfigError for a home that cannot be used, IntegrityError for a damaged database.
+        """
+        home.create()
+        database = Database(home.database)
+        database.migrate()
+        return cls(home, database, embedder or MiniLmEmbedder())
+
+    def close(self) -> None:
+        """Close the database and the search index."""
+        self.documents.close()
+        self.database.close()
+
+    def __enter__(self) -> "Store":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()

@@ -1,0 +1,162 @@
+"""The tables, and how a record becomes a row. Portable SQL only: SQLite and PostgreSQL.
+
+Each record is stored as the columns that are queried plus its JSON. A field that changes (a
+state) is a column only, so that it has one truth. The tables are created by store/migrations,
+never from here. Called by the store modules.
+"""
+
+import json
+from collections.abc import Collection
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from sqlalchemy import (
+    Boolean,
+    Column,
+    DateTime,
+    ForeignKey,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+)
+
+from store.records import Record
+
+R = TypeVar("R", bound=Record)
+metadata = MetaData()
+
+
+def _digest(name: str = "digest") -> Column[str]:
+    return Column(name, String(64), primary_key=True)
+
+
+def _moment(name: str, *, nullable: bool = False) -> Column[datetime]:
+    return Column(name, DateTime(timezone=True), nullable=nullable)
+
+
+def _record() -> Column[str]:
+    return Column("record", Text, nullable=False)
+
+
+documents = Table(
+    "documents",
+    metadata,
+    _digest(),
+    Column("source", String(255), nullable=False, index=True),
+    Column("state", String(16), nullable=False, index=True),
+    Column("indexed", Boolean, nullable=False),
+    _moment("fetched_at"),
+    _record(),
+)
+
+snapshots = Table("snapshots", metadata, _digest(), _record())
+
+examples = Table(
+    "examples",
+    metadata,
+    Column("cycle", Integer, primary_key=True),
+    _digest(),
+    Column("position", Integer, nullable=False),
+    Column("split", String(16), nullable=False),
+    _record(),
+)
+
+updates = Table("updates", metadata, _digest(), _moment("created_at"), _record())
+
+skill_vectors = Table(
+    "skill_vectors", metadata, _digest(), Column("domain", String(255), nullable=False), _record()
+)
+
+versions = Table(
+    "versions",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("number", Integer, nullable=False, unique=True),
+    Column("digest", String(64), nullable=False, index=True),
+    Column("state", String(16), nullable=False, index=True),
+    Column("update_digest", String(64), ForeignKey("updates.digest"), nullable=True),
+    _record(),
+)
+
+aliases = Table(
+    "aliases",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("version", String(64), ForeignKey("versions.name"), nullable=False),
+)
+
+flips = Table(
+    "flips",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("kind", String(16), nullable=False),
+    Column("version", String(64), ForeignKey("versions.name"), nullable=False),
+    Column("previous", String(64), ForeignKey("versions.name"), nullable=True),
+    _record(),
+)
+
+eval_reports = Table(
+    "eval_reports",
+    metadata,
+    _digest(),
+    Column("version", String(64), nullable=False, index=True),
+    Column("suite", String(64), nullable=False),
+    _moment("created_at"),
+    _record(),
+)
+
+gate_reports = Table(
+    "gate_reports",
+    metadata,
+    _digest(),
+    Column("candidate", String(64), nullable=False, index=True),
+    _moment("created_at"),
+    _record(),
+)
+
+cycles = Table(
+    "cycles",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("state", String(16), nullable=False, index=True),
+    _record(),
+)
+
+stages = Table(
+    "stages",
+    metadata,
+    Column("cycle", Integer, ForeignKey("cycles.number"), primary_key=True),
+    Column("stage", String(16), primary_key=True),
+    _record(),
+)
+
+episodes = Table(
+    "episodes",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("thread", String(255), nullable=False, index=True),
+    Column("version", String(64), nullable=False, index=True),
+    Column("created_at", DateTime(timezone=True), nullable=False, index=True),
+    _record(),
+)
+
+sources = Table("sources", metadata, Column("name", String(255), primary_key=True), _record())
+
+
+def pack(record: Record, without: Collection[str] = ()) -> str:
+    """The record's JSON, less the fields that are columns. Pure ASCII, as PostgreSQL refuses
+    some characters in text; infinities survive, as an e-value may be one."""
+    fields = record.model_dump(mode="json", exclude=set(without))
+    return json.dumps(fields)
+
+
+def unpack(kind: type[R], text: str, **columns: Any) -> R:
+    """The record of a packed JSON and the columns that were left out of it."""
+    return kind.model_validate({**json.loads(text), **columns})
+
+
+def moment(value: datetime) -> datetime:
+    """The moment in UTC: SQLite drops the zone, and columns in mixed zones would not sort."""
+    return value.astimezone(UTC)

@@ -1,0 +1,248 @@
+"""Versions: what users can talk to, which one is live, and how it came to be.
+
+The alias `live` is one row; a log of its flips says what to roll back to. It moves states and
+nothing else: loading and probing are done before (adapt/swap). Also keeps the parts a version is
+composed of, updates and skill vectors. Called by the cycle, the agent (reads `live` once per run)
+and the command line.
+"""
+
+from datetime import datetime
+from typing import Literal
+
+from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import update as change
+
+from store.database import Database
+from store.errors import NotFoundError, StateError
+from store.records import (
+    VERSION_TRANSITIONS,
+    Record,
+    SkillVector,
+    Update,
+    Version,
+    VersionState,
+    utc_now,
+)
+from store.tables import aliases, flips, moment, pack, skill_vectors, unpack, updates, versions
+
+LIVE = "live"
+_STATES = (VersionState.LIVE, VersionState.RETIRED, VersionState.ROLLED_BACK)
+
+
+class Flip(Record):
+    """One change of the live alias."""
+
+    kind: Literal["go_live", "roll_back"]
+    version: str
+    """The version that is live from then on."""
+    previous: str | None
+    """The version that was live until then."""
+    at: datetime
+
+
+class Versions:
+    """The tables of versions, of their parts, and of the live alias."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def create(self, version: Version) -> None:
+        """Store a new version. Raises StateError when its name or number is taken, its update is
+        not stored, or its state is one that only a swap can give."""
+        if version.state in _STATES:
+            raise StateError(
+                f"version {version.name} cannot begin as {version.state}",
+                "create it as candidate, or the base as promoted, and call go_live",
+            )
+        with self._database.begin() as db:
+            taken = (versions.c.name == version.name) | (versions.c.number == version.number)
+            if (other := db.scalar(select(versions.c.name).where(taken))) is not None:
+                raise StateError(
+                    f"version {version.name} cannot be created: {other} has its name or number",
+                    "a name is never used again; ask next_number() for the next one",
+                )
+            known = select(updates.c.digest).where(updates.c.digest == version.update)
+            if version.update is not None and db.scalar(known) is None:
+                raise StateError(
+                    f"version {version.name} names the unknown update {version.update}",
+                    "store the update first with add_update",
+                )
+            db.execute(
+                insert(versions).values(
+                    name=version.name,
+                    number=version.number,
+                    digest=version.digest,
+                    state=version.state,
+                    update_digest=version.update,
+                    record=pack(version, without=("state",)),
+                )
+            )
+
+    def get(self, name: str) -> Version:
+        """The version of that name. Raises NotFoundError listing the names that exist."""
+        with self._database.read() as db:
+            return _get(db, name)
+
+    def next_number(self) -> int:
+        """One more than the highest number; 0 when there is no version yet."""
+        with self._database.read() as db:
+            highest = db.scalar(select(func.max(versions.c.number)))
+        return 0 if highest is None else highest + 1
+
+    def by_digest(self, digest: str) -> Version | None:
+        """The newest version with these bytes, None when there is none."""
+        query = select(versions.c.name).where(versions.c.digest == digest)
+        with self._database.read() as db:
+            name = db.scalar(query.order_by(versions.c.number.desc()).limit(1))
+            return None if name is None else _get(db, name)
+
+    def live(self) -> Version | None:
+        """The version that the alias points at, None before the first go_live."""
+        with self._database.read() as db:
+            name = _live(db)
+            return None if name is None else _get(db, name)
+
+    def move(self, name: str, state: VersionState) -> None:
+        """Change the state of a version that is not live. Raises StateError."""
+        with self._database.begin() as db:
+            if VersionState.LIVE in (state, _get(db, name).state):
+                raise StateError(
+                    f"version {name} cannot be moved to {state}: the live alias would not follow",
+                    "use go_live or roll_back",
+                )
+            _write_state(db, name, state)
+
+    def go_live(self, name: str) -> str | None:
+        """Make a promoted, retired or rolled-back version live and retire the one before it.
+
+        One transaction. Returns the name that was live before, None the first time. Calling it
+        again for the live version changes nothing and returns the same. Raises StateError.
+        """
+        with self._database.begin() as db:
+            previous = _live(db)
+            if previous == name:
+                return _history(db)[-1].previous
+            if previous is not None:
+                _write_state(db, previous, VersionState.RETIRED)
+            _write_state(db, name, VersionState.LIVE)
+            _flip(db, "go_live", name, previous)
+        return previous
+
+    def roll_back(self) -> Version:
+        """Make live again what was live before, and mark the live version as rolled back.
+
+        One transaction. Versions that were themselves rolled back are passed over. Raises
+        StateError when there is nothing to go back to. Returns the version now live.
+        """
+        with self._database.begin() as db:
+            live = _live(db)
+            target = _before(db)
+            if live is None or target is None:
+                raise StateError(
+                    f"nothing to roll back to: {live or 'no version'} is live and no other was",
+                    "promote another version instead",
+                )
+            _write_state(db, live, VersionState.ROLLED_BACK)
+            _write_state(db, target, VersionState.LIVE)
+            _flip(db, "roll_back", target, live)
+            return _get(db, target)
+
+    def history(self) -> list[Flip]:
+        """All changes of the live alias, oldest first."""
+        with self._database.read() as db:
+            return _history(db)
+
+    def add_update(self, update: Update) -> bool:
+        """Store an update; False when its digest is already stored."""
+        with self._database.begin() as db:
+            if db.scalar(select(updates.c.digest).where(updates.c.digest == update.digest)):
+                return False
+            created = moment(update.created_at)
+            row = {"digest": update.digest, "created_at": created, "record": pack(update)}
+            db.execute(insert(updates).values(row))
+        return True
+
+    def get_update(self, digest: str) -> Update:
+        """One update. Raises NotFoundError."""
+        with self._database.read() as db:
+            row = db.scalar(select(updates.c.record).where(updates.c.digest == digest))
+        if row is None:
+            raise NotFoundError(f"no update {digest!r}", "a version names its update")
+        return unpack(Update, row)
+
+    def add_skill(self, skill: SkillVector) -> bool:
+        """Store a skill vector; False when its digest is already stored."""
+        with self._database.begin() as db:
+            known = select(skill_vectors.c.digest).where(skill_vectors.c.digest == skill.digest)
+            if db.scalar(known):
+                return False
+            row = {"digest": skill.digest, "domain": skill.domain, "record": pack(skill)}
+            db.execute(insert(skill_vectors).values(row))
+        return True
+
+    def skills(self) -> list[SkillVector]:
+        """All skill vectors by domain."""
+        order = (skill_vectors.c.domain, skill_vectors.c.digest)
+        with self._database.read() as db:
+            rows = db.scalars(select(skill_vectors.c.record).order_by(*order)).all()
+        return [unpack(SkillVector, row) for row in rows]
+
+    def list(self) -> list[Version]:
+        """All versions by number."""
+        with self._database.read() as db:
+            rows = db.execute(
+                select(versions.c.record, versions.c.state).order_by(versions.c.number)
+            ).all()
+        return [unpack(Version, row.record, state=row.state) for row in rows]
+
+
+def _get(db: Connection, name: str) -> Version:
+    row = db.execute(
+        select(versions.c.record, versions.c.state).where(versions.c.name == name)
+    ).one_or_none()
+    if row is None:
+        names = ", ".join(db.scalars(select(versions.c.name).order_by(versions.c.number)))
+        raise NotFoundError(f"no version {name!r}", f"there are: {names or 'none yet'}")
+    return unpack(Version, row.record, state=row.state)
+
+
+def _live(db: Connection) -> str | None:
+    return db.scalar(select(aliases.c.version).where(aliases.c.name == LIVE))
+
+
+def _write_state(db: Connection, name: str, state: VersionState) -> None:
+    """The one writer of version states."""
+    present = _get(db, name).state
+    if state not in VERSION_TRANSITIONS[present]:
+        allowed = ", ".join(sorted(VERSION_TRANSITIONS[present])) or "nothing"
+        raise StateError(
+            f"version {name} is {present} and cannot become {state}", f"it can become: {allowed}"
+        )
+    db.execute(change(versions).where(versions.c.name == name).values(state=state))
+
+
+def _flip(
+    db: Connection, kind: Literal["go_live", "roll_back"], name: str, previous: str | None
+) -> None:
+    record = Flip(kind=kind, version=name, previous=previous, at=utc_now())
+    db.execute(delete(aliases).where(aliases.c.name == LIVE))
+    db.execute(insert(aliases).values(name=LIVE, version=name))
+    row = {"kind": kind, "version": name, "previous": previous, "record": pack(record)}
+    db.execute(insert(flips).values(row))
+
+
+def _history(db: Connection) -> list[Flip]:
+    return [unpack(Flip, row) for row in db.scalars(select(flips.c.record).order_by(flips.c.id))]
+
+
+def _before(db: Connection) -> str | None:
+    """What a roll back leads to: the last version below the live one that was not taken back."""
+    stack: list[str] = []
+    for flip in _history(db):
+        if flip.kind == "go_live":
+            stack.append(flip.version)
+        else:
+            while stack[-1] != flip.version:
+                stack.pop()
+    below = [name for name in stack[:-1] if _get(db, name).state is VersionState.RETIRED]
+    return below[-1] if below else None
