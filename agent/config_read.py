@@ -1,0 +1,153 @@
+"""Reads the three sources of the settings and turns every failure into a ConfigError.
+
+An error names where the value came from (file, variable or argument), the key, the value and
+what is allowed. Holds no defaults of its own. Called by `agent.config.load_settings`.
+"""
+
+import difflib
+import os
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, SecretStr, ValidationError
+from pydantic_settings import EnvSettingsSource, SettingsError
+
+from agent.config import Settings
+from store.errors import ConfigError
+
+FILE_NAME = "perennial.toml"
+PREFIX = "PERENNIAL_"
+
+
+def read_settings(home: Path, overrides: Mapping[str, object]) -> Settings:
+    """Merge file, environment and keywords for `home` (absolute) and validate them once."""
+    file = home / FILE_NAME
+    sources = {
+        f"{file}": _from_file(file),
+        "the environment": _from_environment(),
+        "the command line": _nested(overrides),
+    }
+    merged: dict[str, Any] = {}
+    for values in sources.values():
+        _merge(merged, values)
+    merged["home"] = home
+    try:
+        return Settings(**merged)
+    except ValidationError as error:
+        raise _explain(error, sources) from error
+
+
+def _from_file(file: Path) -> dict[str, Any]:
+    """The parsed TOML, empty when there is none."""
+    try:
+        values = tomllib.loads(file.read_bytes().decode())
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file} cannot be read: {error}", "write it as UTF-8 text") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{file} is not TOML: {error}", "mend that line") from error
+    if "home" in values:
+        raise ConfigError(
+            f"home cannot be set in {file}, which lies in it", "use --home or PERENNIAL_HOME"
+        )
+    server = values.get("server")
+    if isinstance(server, dict) and "api_key" in server:
+        # A key in a file ends up in backups and repositories.
+        raise ConfigError(
+            f"server.api_key is set in {file}", "set PERENNIAL_SERVER__API_KEY instead"
+        )
+    return values
+
+
+def _from_environment() -> dict[str, Any]:
+    """What PERENNIAL_* says; a variable that means nothing is an error."""
+    for name in os.environ:
+        if name.upper().startswith(PREFIX):
+            first = name.upper().removeprefix(PREFIX).split("__")[0].lower()
+            if first not in Settings.model_fields:
+                raise _unknown(first, Settings.model_fields, f"the variable {name}")
+    try:
+        values = EnvSettingsSource(Settings)()
+    except SettingsError as error:
+        raise ConfigError(
+            f"a PERENNIAL_* variable cannot be read: {error}",
+            "set single keys, such as PERENNIAL_ENGINE__MAX_LORAS=4",
+        ) from error
+    values.pop("home", None)
+    return values
+
+
+def _nested(overrides: Mapping[str, object]) -> dict[str, Any]:
+    """Keywords with `__` as nested dicts, without those that are None."""
+    values: dict[str, Any] = {}
+    for key, value in overrides.items():
+        if value is None:
+            continue
+        *sections, last = key.split("__")
+        for section in reversed(sections):
+            value, last = {last: value}, section
+        _merge(values, {last: value})
+    return values
+
+
+def _merge(into: dict[str, Any], values: Mapping[str, Any]) -> None:
+    """Lay `values` over `into`, key by key inside sections."""
+    for key, value in values.items():
+        if isinstance(value, Mapping) and isinstance(into.get(key), dict):
+            _merge(into[key], value)
+        else:
+            into[key] = dict(value) if isinstance(value, Mapping) else value
+
+
+def _explain(error: ValidationError, sources: Mapping[str, Mapping[str, Any]]) -> ConfigError:
+    """The first complaint of pydantic, in words that say where to look."""
+    first = error.errors()[0]
+    path = tuple(str(part) for part in first["loc"])
+    where = _source_of(path, sources)
+    section: type[BaseModel] = Settings
+    for part in path[:-1]:
+        kind = section.model_fields[part].annotation
+        assert isinstance(kind, type) and issubclass(kind, BaseModel), path
+        section = kind
+    if first["type"] == "extra_forbidden":
+        return _unknown(".".join(path), section.model_fields, where)
+    said = first["msg"].removeprefix("Value error, ")
+    field = section.model_fields.get(path[-1]) if path else None
+    if field is None or isinstance(first["input"], BaseModel | dict):
+        return ConfigError(f"{'.'.join(path) or 'settings'} from {where}: {said}")
+    shown = "(secret)" if "api_key" in path else repr(first["input"])
+    default = field.get_default()
+    if isinstance(default, SecretStr | BaseModel):
+        default = "(unset)"
+    return ConfigError(
+        f"{'.'.join(path)} = {shown} from {where}: {said}",
+        f"{field.description or ''} Default: {default}.".strip(),
+    )
+
+
+def _source_of(path: tuple[str, ...], sources: Mapping[str, Mapping[str, Any]]) -> str:
+    """The last source that sets `path` (or a part of its section)."""
+    for name, values in reversed(sources.items()):
+        node: Any = values
+        for part in path:
+            node = node.get(part) if isinstance(node, Mapping) else None
+        if node is not None:
+            if name == "the environment":
+                return f"the variable {PREFIX}{'__'.join(path).upper()}"
+            return name
+    return "the defaults"
+
+
+def _unknown(key: str, known: Iterable[str], where: str) -> ConfigError:
+    """An unknown key, with the nearest known one."""
+    *section, last = key.split(".")
+    near = difflib.get_close_matches(last, list(known), n=1, cutoff=0.4)
+    ways = (
+        f"did you mean {'.'.join([*section, near[0]])}?"
+        if near
+        else (f"known keys: {', '.join(sorted(known))}")
+    )
+    return ConfigError(f"unknown setting {key} from {where}", ways)
