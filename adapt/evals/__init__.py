@@ -1,0 +1,1 @@
+"""Suites of items with deterministic scores, and the runner that asks an agent."""
