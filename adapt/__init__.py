@@ -1,0 +1,1 @@
+"""How Perennial learns: gather, synthesise, attribute, implant, compose, evaluate, gate, swap."""
