@@ -1,207 +1,184 @@
-"""Settings: frozen sections read from `perennial.toml`, then `PERENNIAL_*`, then the command line.
+"""Settings of one home: `perennial.toml`, then `PERENNIAL_*`, then the command line.
 
 Later sources win, key by key; a nested key is `PERENNIAL_ENGINE__MAX_LORAS` in the environment
-and `engine__max_loras=` as a keyword. Reads no model and starts nothing. Called by the command
-line and, for their own section, by everything that is configured.
+and `engine__max_loras=` as a keyword. Every failure is a ConfigError that names where the value
+came from, the key, the value and what is allowed. The sections and their defaults are in
+`agent.config_sections`. Called by the command line; the sections go to whom they configure.
 """
 
-import ipaddress
+import difflib
 import os
+import tomllib
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BaseModel, ValidationError
+from pydantic_core import PydanticUndefined
+from pydantic_settings import EnvSettingsSource, SettingsError
 
+from agent.config_sections import (
+    LORA_RANKS,
+    AgentSettings,
+    EngineSettings,
+    GateSettings,
+    ScheduleSettings,
+    ServerSettings,
+    Settings,
+    UpdateSettings,
+    is_loopback,
+    lora_rank_for,
+)
 from store.errors import ConfigError
 
-LORA_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
-"""The values vLLM takes for the largest LoRA rank."""
+__all__ = [
+    "LORA_RANKS",
+    "AgentSettings",
+    "EngineSettings",
+    "GateSettings",
+    "ScheduleSettings",
+    "ServerSettings",
+    "Settings",
+    "UpdateSettings",
+    "is_loopback",
+    "load_settings",
+    "lora_rank_for",
+]
 
-
-class Section(BaseModel):
-    """Base of all sections: frozen, an unknown key is an error, field docstrings are kept."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-
-class EngineSettings(Section):
-    """The inference engine (vLLM) and how long we wait for it."""
-
-    max_lora_rank: Literal[1, 8, 16, 32, 64, 128, 256, 320, 512] = 64
-    """Largest rank an adapter may have. Memory and time follow it, not the adapter's own rank."""
-    max_loras: int = Field(8, ge=1)
-    """How many adapters one batch may mix."""
-    max_model_len: int = Field(1024, ge=64)
-    """Longest prompt plus answer, in tokens."""
-    kv_cache_gib: int = Field(1, ge=1)
-    """Memory for the key-value cache on a CPU, in GiB."""
-    gpu_memory_share: float = Field(0.5, gt=0.0, lt=1.0)
-    """Share of a GPU's memory the engine takes; the rest is for training beside it."""
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    """Number format of the weights. `auto` is float32 on a CPU and bfloat16 on a GPU."""
-    enforce_eager: bool | None = None
-    """Run without compiled graphs. Unset means yes on a CPU, no on a GPU."""
-    tool_parser: str = "hermes"
-    """vLLM's parser for the tool calls in the model's answers."""
-    start_timeout_s: float = Field(240.0, gt=0.0)
-    """How long the engine may take to answer its first request, in seconds."""
-    request_timeout_s: float = Field(120.0, gt=0.0)
-    """How long one request may take, in seconds."""
-
-
-class ServerSettings(Section):
-    """The assistant's own HTTP address."""
-
-    host: str = "127.0.0.1"
-    """Address to listen on. Anything but loopback needs an API key."""
-    port: int = Field(8321, ge=0, le=65535)
-    """Port to listen on; 0 picks a free one."""
-    api_key: SecretStr | None = None
-    """Key that clients must send. Read from PERENNIAL_SERVER__API_KEY only, never from a file."""
-
-    @model_validator(mode="after")
-    def _key_beyond_loopback(self) -> "ServerSettings":
-        key = self.api_key.get_secret_value() if self.api_key else ""
-        if not key and not is_loopback(self.host):
-            raise ValueError(
-                f"host {self.host!r} is reachable from other machines and no API key is set; "
-                "set PERENNIAL_SERVER__API_KEY, or use 127.0.0.1"
-            )
-        return self
-
-
-class AgentSettings(Section):
-    """How the assistant works on one request."""
-
-    max_steps: int = Field(6, ge=1)
-    """Most model calls in one run."""
-    tools_shown: Literal["schemas", "names", "retrieved"] = "retrieved"
-    """What the model sees of its tools: all schemas, names only, or the `top_k` likeliest."""
-    top_k: int = Field(6, ge=1)
-    """Tools shown when `tools_shown` is `retrieved`."""
-    max_tokens: int = Field(256, ge=1)
-    """Most tokens in one model answer."""
-    temperature: float = Field(0.0, ge=0.0)
-    """Sampling temperature; 0 is greedy."""
-
-
-class UpdateSettings(Section):
-    """How new documents are written into the weights."""
-
-    quota_percent: float = Field(30.0, gt=0.0, le=100.0)
-    """Share of the rows of each layer's down projection that may change, in percent."""
-    steps: int = Field(150, ge=1)
-    """Optimiser steps of one update."""
-    learning_rate: float = Field(2e-3, gt=0.0)
-    """Peak learning rate."""
-    batch_size: int = Field(24, ge=1)
-    """Examples in one step."""
-    replay_share: float = Field(0.3, ge=0.0, lt=1.0)
-    """Share of each batch taken from earlier cycles and the pretraining stream."""
-    skill_scale: float = Field(1.0, ge=0.0)
-    """Lambda: how much of the skill vector is added to the update."""
-    min_new_documents: int = Field(1, ge=1)
-    """Fewer new documents than this and a cycle is skipped."""
-    max_document_bytes: int = Field(1_000_000, ge=1)
-    """A larger file is not taken in."""
-    held_out_share: float = Field(0.15, ge=0.0, lt=1.0)
-    """Share of the examples kept for the gate."""
-    seed: int = Field(0, ge=0)
-    """Seed of everything random in a cycle."""
-
-
-class GateSettings(Section):
-    """When a candidate is promoted."""
-
-    alpha: float = Field(0.05, gt=0.0, lt=1.0)
-    """Chance allowed of promoting an update that did not help, per test."""
-    margin: float = Field(0.03, ge=0.0, lt=1.0)
-    """Largest loss tolerated on what was known, as a difference of mean scores."""
-    min_items: int = Field(20, ge=1)
-    """Fewer items than this in a suite and the gate abstains."""
-    min_gain: float = Field(0.0, ge=0.0, lt=1.0)
-    """Smallest useful gain on what is new."""
-
-
-class ScheduleSettings(Section):
-    """When cycles run by themselves. With neither key set they run only when asked."""
-
-    interval_minutes: float | None = Field(None, gt=0.0)
-    """Minutes between cycles."""
-    cron: str | None = None
-    """Five-field cron expression; excludes `interval_minutes`."""
-    min_new_documents: int = Field(1, ge=1)
-    """A scheduled cycle waits until this many new documents are there."""
-
-    @model_validator(mode="after")
-    def _one_rhythm(self) -> "ScheduleSettings":
-        if self.interval_minutes is not None and self.cron is not None:
-            raise ValueError("interval_minutes and cron exclude each other; keep one")
-        if self.cron is not None and len(self.cron.split()) != 5:
-            raise ValueError("cron needs five fields, such as '0 3 * * *' (every day at three)")
-        return self
-
-
-class Settings(BaseSettings):
-    """All settings of one home. Build it with `load_settings`."""
-
-    model_config = SettingsConfigDict(
-        frozen=True,
-        extra="forbid",
-        env_prefix="PERENNIAL_",
-        env_nested_delimiter="__",
-        use_attribute_docstrings=True,
-    )
-
-    home: Path = Path(".perennial")
-    """Directory that holds all state."""
-    model: str = "pico"
-    """`pico` is the embedded model; else a local directory or a hub name."""
-    engine: EngineSettings = Field(default_factory=EngineSettings)
-    server: ServerSettings = Field(default_factory=ServerSettings)
-    agent: AgentSettings = Field(default_factory=AgentSettings)
-    update: UpdateSettings = Field(default_factory=UpdateSettings)
-    gate: GateSettings = Field(default_factory=GateSettings)
-    schedule: ScheduleSettings = Field(default_factory=ScheduleSettings)
-
-    @property
-    def model_source(self) -> str:
-        """What the engine loads: an absolute directory, or a hub name."""
-        if self.model == "pico":
-            return str(Path(__file__).resolve().parent / "pico")
-        path = Path(self.model).expanduser()
-        return str(path.resolve()) if path.is_dir() else self.model
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach `host`. A name other than localhost counts as outside."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def lora_rank_for(rank: int) -> int:
-    """The smallest `engine.max_lora_rank` that holds an adapter of `rank`; ConfigError over 512."""
-    for allowed in LORA_RANKS:
-        if rank <= allowed:
-            return allowed
-    raise ConfigError(
-        f"an adapter of rank {rank} fits no engine: vLLM takes at most {LORA_RANKS[-1]}",
-        "lower update.quota_percent, or consolidate the updates into merged weights",
-    )
+FILE_NAME = "perennial.toml"
+PREFIX = "PERENNIAL_"
 
 
 def load_settings(home: Path | str | None = None, **overrides: object) -> Settings:
     """Read the settings of `home` (default: PERENNIAL_HOME, else `.perennial`).
 
     `overrides` are keywords such as `model="..."`, `engine={"max_loras": 4}` or
-    `engine__max_loras=4`; None means not given. ConfigError names the source, key and value.
+    `engine__max_loras=4`; None means not given. The home need not exist.
     """
-    from agent.config_read import read_settings
+    home = Path(home or os.environ.get("PERENNIAL_HOME") or ".perennial").expanduser().resolve()
+    file = home / FILE_NAME
+    sources = {
+        f"{file}": _from_file(file),
+        "the environment": _from_environment(),
+        "the command line": _nested(overrides),
+    }
+    merged: dict[str, Any] = {}
+    for values in sources.values():
+        _merge(merged, values)
+    merged["home"] = home
+    try:
+        return Settings(**merged)
+    except ValidationError as error:
+        raise _explain(error, sources) from error
 
-    chosen = Path(home or os.environ.get("PERENNIAL_HOME") or ".perennial")
-    return read_settings(chosen.expanduser().resolve(), overrides)
+
+def _from_file(file: Path) -> dict[str, Any]:
+    """The parsed TOML, empty when there is none."""
+    try:
+        values = tomllib.loads(file.read_bytes().decode())
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file} cannot be read: {error}", "write it as UTF-8 text") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{file} is not TOML: {error}", "mend that line") from error
+    if "home" in values:
+        raise ConfigError(
+            f"home cannot be set in {file}, which lies in it", "use --home or PERENNIAL_HOME"
+        )
+    server = values.get("server")
+    if isinstance(server, dict) and "api_key" in server:
+        # A key in a file ends up in backups and repositories.
+        raise ConfigError(
+            f"server.api_key is set in {file}", "set PERENNIAL_SERVER__API_KEY instead"
+        )
+    return values
+
+
+def _from_environment() -> dict[str, Any]:
+    """What PERENNIAL_* says; a variable that means nothing is an error."""
+    for name in os.environ:
+        if name.upper().startswith(PREFIX):
+            first = name.upper().removeprefix(PREFIX).split("__")[0].lower()
+            if first not in Settings.model_fields:
+                raise _unknown(first, Settings.model_fields, f"the variable {name}")
+    try:
+        values = EnvSettingsSource(Settings)()
+    except SettingsError as error:
+        raise ConfigError(
+            f"a PERENNIAL_* variable cannot be read: {error}",
+            "set single keys, such as PERENNIAL_ENGINE__MAX_LORAS=4",
+        ) from error
+    values.pop("home", None)
+    return values
+
+
+def _nested(overrides: Mapping[str, object]) -> dict[str, Any]:
+    """Keywords with `__` as nested dicts, without those that are None."""
+    values: dict[str, Any] = {}
+    for key, value in overrides.items():
+        if value is None:
+            continue
+        *sections, last = key.split("__")
+        for section in reversed(sections):
+            value, last = {last: value}, section
+        _merge(values, {last: value})
+    return values
+
+
+def _merge(into: dict[str, Any], values: Mapping[str, Any]) -> None:
+    """Lay `values` over `into`, key by key inside sections."""
+    for key, value in values.items():
+        if isinstance(value, Mapping) and isinstance(into.get(key), dict):
+            _merge(into[key], value)
+        else:
+            into[key] = dict(value) if isinstance(value, Mapping) else value
+
+
+def _explain(error: ValidationError, sources: Mapping[str, Mapping[str, Any]]) -> ConfigError:
+    """The first complaint of pydantic, in words that say where to look."""
+    first = error.errors()[0]
+    path = tuple(str(part) for part in first["loc"])
+    where = _source_of(path, sources)
+    section: type[BaseModel] = Settings
+    for part in path[:-1]:
+        kind = section.model_fields[part].annotation
+        assert isinstance(kind, type) and issubclass(kind, BaseModel), path
+        section = kind
+    if first["type"] == "extra_forbidden":
+        return _unknown(".".join(path), section.model_fields, where)
+    said = first["msg"].removeprefix("Value error, ")
+    field = section.model_fields.get(path[-1]) if path else None
+    if field is None or isinstance(first["input"], BaseModel | dict):
+        return ConfigError(f"{'.'.join(path) or 'settings'} from {where}: {said}")
+    shown = "(secret)" if "api_key" in path else repr(first["input"])
+    default = field.get_default()
+    hint = field.description or ""
+    if default is not PydanticUndefined and default is not None:
+        hint += f" Default: {default}."
+    return ConfigError(f"{'.'.join(path)} = {shown} from {where}: {said}", hint.strip())
+
+
+def _source_of(path: tuple[str, ...], sources: Mapping[str, Mapping[str, Any]]) -> str:
+    """The last source that sets `path` (or a part of its section)."""
+    for name, values in reversed(sources.items()):
+        node: Any = values
+        for part in path:
+            node = node.get(part) if isinstance(node, Mapping) else None
+        if node is not None:
+            if name == "the environment":
+                return f"the variable {PREFIX}{'__'.join(path).upper()}"
+            return name
+    return "the defaults"
+
+
+def _unknown(key: str, known: Iterable[str], where: str) -> ConfigError:
+    """An unknown key, with the nearest known one."""
+    *section, last = key.split(".")
+    near = difflib.get_close_matches(last, list(known), n=1, cutoff=0.4)
+    ways = (
+        f"did you mean {'.'.join([*section, near[0]])}?"
+        if near
+        else (f"known keys: {', '.join(sorted(known))}")
+    )
+    return ConfigError(f"unknown setting {key} from {where}", ways)

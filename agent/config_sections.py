@@ -1,0 +1,193 @@
+"""The sections of the settings: what may be set, its default, and what rules out a value.
+
+Reads no file and no variable by itself; `agent.config.load_settings` does, and is where everyone
+else imports these from.
+"""
+
+import ipaddress
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from store.errors import ConfigError
+
+LORA_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
+"""The values vLLM takes for the largest LoRA rank."""
+
+
+class Section(BaseModel):
+    """Base of all sections: frozen, an unknown key is an error, field docstrings are kept."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class EngineSettings(Section):
+    """The inference engine (vLLM) and how long we wait for it."""
+
+    max_lora_rank: Literal[1, 8, 16, 32, 64, 128, 256, 320, 512] = 64
+    """Largest rank an adapter may have. Memory and time follow it, not the adapter's own rank."""
+    max_loras: int = Field(8, ge=1)
+    """How many adapters one batch may mix."""
+    max_model_len: int = Field(1024, ge=64)
+    """Longest prompt plus answer, in tokens."""
+    kv_cache_gib: int = Field(1, ge=1)
+    """Memory for the key-value cache on a CPU, in GiB."""
+    gpu_memory_share: float = Field(0.5, gt=0.0, lt=1.0)
+    """Share of a GPU's memory the engine takes; the rest is for training beside it."""
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """Number format of the weights. `auto` is float32 on a CPU and bfloat16 on a GPU."""
+    enforce_eager: bool | None = None
+    """Run without compiled graphs. Unset means yes on a CPU, no on a GPU."""
+    tool_parser: str = "hermes"
+    """vLLM's parser for the tool calls in the model's answers."""
+    start_timeout_s: float = Field(240.0, gt=0.0)
+    """How long the engine may take to answer its first request, in seconds."""
+    request_timeout_s: float = Field(120.0, gt=0.0)
+    """How long one request may take, in seconds."""
+
+
+class ServerSettings(Section):
+    """The assistant's own HTTP address."""
+
+    host: str = "127.0.0.1"
+    """Address to listen on. Anything but loopback needs an API key."""
+    port: int = Field(8321, ge=0, le=65535)
+    """Port to listen on; 0 picks a free one."""
+    api_key: SecretStr | None = None
+    """Key that clients must send. Read from PERENNIAL_SERVER__API_KEY only, never from a file."""
+
+    @model_validator(mode="after")
+    def _key_beyond_loopback(self) -> "ServerSettings":
+        key = self.api_key.get_secret_value() if self.api_key else ""
+        if not key and not is_loopback(self.host):
+            raise ValueError(
+                f"host {self.host!r} is reachable from other machines and no API key is set; "
+                "set PERENNIAL_SERVER__API_KEY, or use 127.0.0.1"
+            )
+        return self
+
+
+class AgentSettings(Section):
+    """How the assistant works on one request."""
+
+    max_steps: int = Field(6, ge=1)
+    """Most model calls in one run."""
+    tools_shown: Literal["schemas", "names", "retrieved"] = "retrieved"
+    """What the model sees of its tools: all schemas, names only, or the `top_k` likeliest."""
+    top_k: int = Field(6, ge=1)
+    """Tools shown when `tools_shown` is `retrieved`."""
+    max_tokens: int = Field(256, ge=1)
+    """Most tokens in one model answer."""
+    temperature: float = Field(0.0, ge=0.0)
+    """Sampling temperature; 0 is greedy."""
+
+
+class UpdateSettings(Section):
+    """How new documents are written into the weights."""
+
+    quota_percent: float = Field(30.0, gt=0.0, le=100.0)
+    """Share of the rows of each layer's down projection that may change, in percent."""
+    steps: int = Field(150, ge=1)
+    """Optimiser steps of one update."""
+    learning_rate: float = Field(2e-3, gt=0.0)
+    """Peak learning rate."""
+    batch_size: int = Field(24, ge=1)
+    """Examples in one step."""
+    replay_share: float = Field(0.3, ge=0.0, lt=1.0)
+    """Share of each batch taken from earlier cycles and the pretraining stream."""
+    skill_scale: float = Field(1.0, ge=0.0)
+    """Lambda: how much of the skill vector is added to the update."""
+    min_new_documents: int = Field(1, ge=1)
+    """Fewer new documents than this and a cycle is skipped."""
+    max_document_bytes: int = Field(1_000_000, ge=1)
+    """A larger file is not taken in."""
+    held_out_share: float = Field(0.15, ge=0.0, lt=1.0)
+    """Share of the examples kept for the gate."""
+    seed: int = Field(0, ge=0)
+    """Seed of everything random in a cycle."""
+
+
+class GateSettings(Section):
+    """When a candidate is promoted."""
+
+    alpha: float = Field(0.05, gt=0.0, lt=1.0)
+    """Chance allowed of promoting an update that did not help, per test."""
+    margin: float = Field(0.03, ge=0.0, lt=1.0)
+    """Largest loss tolerated on what was known, as a difference of mean scores."""
+    min_items: int = Field(20, ge=1)
+    """Fewer items than this in a suite and the gate abstains."""
+    min_gain: float = Field(0.0, ge=0.0, lt=1.0)
+    """Smallest useful gain on what is new."""
+
+
+class ScheduleSettings(Section):
+    """When cycles run by themselves. With neither key set they run only when asked."""
+
+    interval_minutes: float | None = Field(None, gt=0.0)
+    """Minutes between cycles."""
+    cron: str | None = None
+    """Five-field cron expression; excludes `interval_minutes`."""
+    min_new_documents: int = Field(1, ge=1)
+    """A scheduled cycle waits until this many new documents are there."""
+
+    @model_validator(mode="after")
+    def _one_rhythm(self) -> "ScheduleSettings":
+        if self.interval_minutes is not None and self.cron is not None:
+            raise ValueError("interval_minutes and cron exclude each other; keep one")
+        if self.cron is not None and len(self.cron.split()) != 5:
+            raise ValueError("cron needs five fields, such as '0 3 * * *' (every day at three)")
+        return self
+
+
+class Settings(BaseSettings):
+    """All settings of one home. Build it with `agent.config.load_settings`."""
+
+    model_config = SettingsConfigDict(
+        frozen=True,
+        extra="forbid",
+        env_prefix="PERENNIAL_",
+        env_nested_delimiter="__",
+        use_attribute_docstrings=True,
+    )
+
+    home: Path = Path(".perennial")
+    """Directory that holds all state."""
+    model: str = "pico"
+    """`pico` is the embedded model; else a local directory or a hub name."""
+    engine: EngineSettings = Field(default_factory=EngineSettings)
+    server: ServerSettings = Field(default_factory=ServerSettings)
+    agent: AgentSettings = Field(default_factory=AgentSettings)
+    update: UpdateSettings = Field(default_factory=UpdateSettings)
+    gate: GateSettings = Field(default_factory=GateSettings)
+    schedule: ScheduleSettings = Field(default_factory=ScheduleSettings)
+
+    @property
+    def model_source(self) -> str:
+        """What the engine loads: an absolute directory, or a hub name."""
+        if self.model == "pico":
+            return str(Path(__file__).resolve().parent / "pico")
+        path = Path(self.model).expanduser()
+        return str(path.resolve()) if path.is_dir() else self.model
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach `host`. A name other than localhost counts as outside."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def lora_rank_for(rank: int) -> int:
+    """The smallest `engine.max_lora_rank` that holds an adapter of `rank`; ConfigError over 512."""
+    for allowed in LORA_RANKS:
+        if rank <= allowed:
+            return allowed
+    raise ConfigError(
+        f"an adapter of rank {rank} fits no engine: vLLM takes at most {LORA_RANKS[-1]}",
+        "lower update.quota_percent, or consolidate the updates into merged weights",
+    )
