@@ -161,7 +161,7 @@ def _explain(error: ValidationError, sources: Mapping[str, Mapping[str, Any]]) -
 
 def _source_of(path: tuple[str, ...], sources: Mapping[str, Mapping[str, Any]]) -> str:
     """The last source that sets `path` (or a part of its section)."""
-    for name, values in reversed(sources.items()):
+    for name, values in reversed(list(sources.items())):
         node: Any = values
         for part in path:
             node = node.get(part) if isinstance(node, Mapping) else None

@@ -28,13 +28,13 @@ class EngineSettings(Section):
 
     max_lora_rank: Literal[1, 8, 16, 32, 64, 128, 256, 320, 512] = 64
     """Largest rank an adapter may have. Memory and time follow it, not the adapter's own rank."""
-    max_loras: int = Field(8, ge=1)
+    max_loras: int = Field(default=8, ge=1)
     """How many adapters one batch may mix."""
-    max_model_len: int = Field(1024, ge=64)
+    max_model_len: int = Field(default=1024, ge=64)
     """Longest prompt plus answer, in tokens."""
-    kv_cache_gib: int = Field(1, ge=1)
+    kv_cache_gib: int = Field(default=1, ge=1)
     """Memory for the key-value cache on a CPU, in GiB."""
-    gpu_memory_share: float = Field(0.5, gt=0.0, lt=1.0)
+    gpu_memory_share: float = Field(default=0.5, gt=0.0, lt=1.0)
     """Share of a GPU's memory the engine takes; the rest is for training beside it."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """Number format of the weights. `auto` is float32 on a CPU and bfloat16 on a GPU."""
@@ -42,9 +42,9 @@ class EngineSettings(Section):
     """Run without compiled graphs. Unset means yes on a CPU, no on a GPU."""
     tool_parser: str = "hermes"
     """vLLM's parser for the tool calls in the model's answers."""
-    start_timeout_s: float = Field(240.0, gt=0.0)
+    start_timeout_s: float = Field(default=240.0, gt=0.0)
     """How long the engine may take to answer its first request, in seconds."""
-    request_timeout_s: float = Field(120.0, gt=0.0)
+    request_timeout_s: float = Field(default=120.0, gt=0.0)
     """How long one request may take, in seconds."""
 
 
@@ -53,7 +53,7 @@ class ServerSettings(Section):
 
     host: str = "127.0.0.1"
     """Address to listen on. Anything but loopback needs an API key."""
-    port: int = Field(8321, ge=0, le=65535)
+    port: int = Field(default=8321, ge=0, le=65535)
     """Port to listen on; 0 picks a free one."""
     api_key: SecretStr | None = None
     """Key that clients must send. Read from PERENNIAL_SERVER__API_KEY only, never from a file."""
@@ -72,64 +72,64 @@ class ServerSettings(Section):
 class AgentSettings(Section):
     """How the assistant works on one request."""
 
-    max_steps: int = Field(6, ge=1)
+    max_steps: int = Field(default=6, ge=1)
     """Most model calls in one run."""
     tools_shown: Literal["schemas", "names", "retrieved"] = "retrieved"
     """What the model sees of its tools: all schemas, names only, or the `top_k` likeliest."""
-    top_k: int = Field(6, ge=1)
+    top_k: int = Field(default=6, ge=1)
     """Tools shown when `tools_shown` is `retrieved`."""
-    max_tokens: int = Field(256, ge=1)
+    max_tokens: int = Field(default=256, ge=1)
     """Most tokens in one model answer."""
-    temperature: float = Field(0.0, ge=0.0)
+    temperature: float = Field(default=0.0, ge=0.0)
     """Sampling temperature; 0 is greedy."""
 
 
 class UpdateSettings(Section):
     """How new documents are written into the weights."""
 
-    quota_percent: float = Field(30.0, gt=0.0, le=100.0)
+    quota_percent: float = Field(default=30.0, gt=0.0, le=100.0)
     """Share of the rows of each layer's down projection that may change, in percent."""
-    steps: int = Field(150, ge=1)
+    steps: int = Field(default=150, ge=1)
     """Optimiser steps of one update."""
-    learning_rate: float = Field(2e-3, gt=0.0)
+    learning_rate: float = Field(default=2e-3, gt=0.0)
     """Peak learning rate."""
-    batch_size: int = Field(24, ge=1)
+    batch_size: int = Field(default=24, ge=1)
     """Examples in one step."""
-    replay_share: float = Field(0.3, ge=0.0, lt=1.0)
+    replay_share: float = Field(default=0.3, ge=0.0, lt=1.0)
     """Share of each batch taken from earlier cycles and the pretraining stream."""
-    skill_scale: float = Field(1.0, ge=0.0)
+    skill_scale: float = Field(default=1.0, ge=0.0)
     """Lambda: how much of the skill vector is added to the update."""
-    min_new_documents: int = Field(1, ge=1)
+    min_new_documents: int = Field(default=1, ge=1)
     """Fewer new documents than this and a cycle is skipped."""
-    max_document_bytes: int = Field(1_000_000, ge=1)
+    max_document_bytes: int = Field(default=1_000_000, ge=1)
     """A larger file is not taken in."""
-    held_out_share: float = Field(0.15, ge=0.0, lt=1.0)
+    held_out_share: float = Field(default=0.15, ge=0.0, lt=1.0)
     """Share of the examples kept for the gate."""
-    seed: int = Field(0, ge=0)
+    seed: int = Field(default=0, ge=0)
     """Seed of everything random in a cycle."""
 
 
 class GateSettings(Section):
     """When a candidate is promoted."""
 
-    alpha: float = Field(0.05, gt=0.0, lt=1.0)
+    alpha: float = Field(default=0.05, gt=0.0, lt=1.0)
     """Chance allowed of promoting an update that did not help, per test."""
-    margin: float = Field(0.03, ge=0.0, lt=1.0)
+    margin: float = Field(default=0.03, ge=0.0, lt=1.0)
     """Largest loss tolerated on what was known, as a difference of mean scores."""
-    min_items: int = Field(20, ge=1)
+    min_items: int = Field(default=20, ge=1)
     """Fewer items than this in a suite and the gate abstains."""
-    min_gain: float = Field(0.0, ge=0.0, lt=1.0)
+    min_gain: float = Field(default=0.0, ge=0.0, lt=1.0)
     """Smallest useful gain on what is new."""
 
 
 class ScheduleSettings(Section):
     """When cycles run by themselves. With neither key set they run only when asked."""
 
-    interval_minutes: float | None = Field(None, gt=0.0)
+    interval_minutes: float | None = Field(default=None, gt=0.0)
     """Minutes between cycles."""
     cron: str | None = None
     """Five-field cron expression; excludes `interval_minutes`."""
-    min_new_documents: int = Field(1, ge=1)
+    min_new_documents: int = Field(default=1, ge=1)
     """A scheduled cycle waits until this many new documents are there."""
 
     @model_validator(mode="after")

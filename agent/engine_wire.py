@@ -1,0 +1,195 @@
+"""What goes to and comes from vLLM, as data: replies, deltas, and how they are read off the wire.
+
+Opens no connection. `agent.engine` is the only module that sends and receives these.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from prometheus_client.parser import text_string_to_metric_families
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """One tool call as the model wrote it. `arguments` is raw text and may not be JSON."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One finished chat answer. `model` is the name that the engine says answered."""
+
+    content: str
+    tool_calls: tuple[ToolCall, ...]
+    finish_reason: str
+    prompt_tokens: int
+    completion_tokens: int
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """A piece of a streamed answer: text, or a piece of the tool call number `tool_index`.
+
+    `tool_name` is set once per call; `arguments` are fragments to be joined.
+    """
+
+    text: str = ""
+    tool_index: int | None = None
+    tool_id: str = ""
+    tool_name: str = ""
+    arguments: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TopLogprobs:
+    """The likeliest next tokens, best first: `token_ids[i]` has natural log-probability
+    `logprobs[i]`."""
+
+    token_ids: tuple[int, ...]
+    logprobs: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """One raw completion. `token_ids[i]` was drawn with log-probability `logprobs[i]`."""
+
+    text: str
+    token_ids: tuple[int, ...]
+    logprobs: tuple[float, ...]
+    finish_reason: str
+    prompt_tokens: int
+    model: str
+
+
+def read_reply(body: Mapping[str, Any]) -> Reply:
+    """A `/v1/chat/completions` answer. KeyError, TypeError or IndexError when it is not one."""
+    choice = body["choices"][0]
+    message = choice["message"]
+    usage = body.get("usage") or {}
+    return Reply(
+        content=message.get("content") or "",
+        tool_calls=tuple(
+            ToolCall(c["id"], c["function"]["name"], c["function"].get("arguments") or "")
+            for c in message.get("tool_calls") or ()
+        ),
+        finish_reason=choice.get("finish_reason") or "",
+        prompt_tokens=usage.get("prompt_tokens", 0),
+        completion_tokens=usage.get("completion_tokens", 0),
+        model=body["model"],
+    )
+
+
+def read_generation(body: Mapping[str, Any]) -> Generation:
+    """A `/v1/completions` answer asked with log-probabilities and tokens as ids."""
+    choice = body["choices"][0]
+    logprobs = choice.get("logprobs") or {}
+    return Generation(
+        text=choice["text"],
+        token_ids=tuple(token_id(t) for t in logprobs.get("tokens") or ()),
+        logprobs=tuple(float(p) for p in logprobs.get("token_logprobs") or ()),
+        finish_reason=choice.get("finish_reason") or "",
+        prompt_tokens=(body.get("usage") or {}).get("prompt_tokens", 0),
+        model=body["model"],
+    )
+
+
+def read_top(body: Mapping[str, Any], k: int) -> TopLogprobs:
+    """The first generated position of a `/v1/completions` answer, its `k` likeliest tokens."""
+    top = body["choices"][0]["logprobs"]["top_logprobs"][0]
+    # Equal values are ordered by id, or two runs of one model would differ.
+    ranked = sorted(((token_id(t), float(p)) for t, p in top.items()), key=lambda x: (-x[1], x[0]))
+    return TopLogprobs(tuple(t for t, _ in ranked[:k]), tuple(p for _, p in ranked[:k]))
+
+
+def token_id(text: str) -> int:
+    """17 from vLLM's `token_id:17`."""
+    return int(text.removeprefix("token_id:"))
+
+
+def read_metrics(text: str) -> dict[str, float]:
+    """Prometheus text as totals by sample name, summed over labels. Histogram buckets are left
+    out; their `_sum` and `_count` are in."""
+    totals: dict[str, float] = {}
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            if not sample.name.endswith(("_bucket", "_created")):
+                totals[sample.name] = totals.get(sample.name, 0.0) + sample.value
+    return totals
+
+
+@dataclass(slots=True)
+class Assembly:
+    """Builds the final Reply of a stream out of its chunks."""
+
+    model: str
+    text: list[str] = field(default_factory=list)
+    calls: dict[int, list[str]] = field(default_factory=dict)
+    """By tool index: id, name, then argument fragments."""
+    finish_reason: str = ""
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+    def add(self, chunk: Mapping[str, Any]) -> list[Delta]:
+        """Take in one chunk and give the deltas it holds (none for roles and usage)."""
+        if usage := chunk.get("usage"):
+            self.prompt_tokens = usage.get("prompt_tokens", 0)
+            self.completion_tokens = usage.get("completion_tokens", 0)
+        self.model = chunk.get("model") or self.model
+        deltas: list[Delta] = []
+        for choice in chunk.get("choices") or ():
+            self.finish_reason = choice.get("finish_reason") or self.finish_reason
+            delta = choice.get("delta") or {}
+            if text := delta.get("content"):
+                self.text.append(text)
+                deltas.append(Delta(text=text))
+            deltas.extend(self._call(call) for call in delta.get("tool_calls") or ())
+        return deltas
+
+    def _call(self, call: Mapping[str, Any]) -> Delta:
+        function = call.get("function") or {}
+        index = call.get("index", 0)
+        delta = Delta(
+            tool_index=index,
+            tool_id=call.get("id") or "",
+            tool_name=function.get("name") or "",
+            arguments=function.get("arguments") or "",
+        )
+        parts = self.calls.setdefault(index, ["", ""])
+        # Some parsers repeat the id and name on every fragment: the first ones count.
+        parts[0] = parts[0] or delta.tool_id
+        parts[1] = parts[1] or delta.tool_name
+        parts.append(delta.arguments)
+        return delta
+
+    def reply(self) -> Reply:
+        """The whole answer."""
+        calls = (self.calls[i] for i in sorted(self.calls))
+        return Reply(
+            content="".join(self.text),
+            tool_calls=tuple(ToolCall(c[0], c[1], "".join(c[2:])) for c in calls),
+            finish_reason=self.finish_reason,
+            prompt_tokens=self.prompt_tokens,
+            completion_tokens=self.completion_tokens,
+            model=self.model,
+        )
+
+
+def error_words(body: bytes) -> str:
+    """What the engine said was wrong, from its JSON error or its plain text."""
+    text = body.decode(errors="replace").strip()
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return text[:500]
+    if isinstance(value, dict):
+        inner = value.get("error", value)
+        if isinstance(inner, dict):
+            return str(inner.get("message") or inner.get("detail") or inner)
+        return str(inner)
+    return text[:500]

@@ -1,0 +1,175 @@
+"""A stand-in for vLLM at the HTTP seam: a transport that answers as the server would.
+
+For tests that need an engine's protocol but no model: `Engine(Path("-"), transport=FakeVllm(f))`.
+Keeps the loaded adapters, records every request, answers from a function, and fails on command.
+It runs no model and checks no schema; the real server is tested in tests/agent/test_serve.py.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+
+Message = dict[str, Any]
+Answer = Callable[[str, list[Message], list[Message]], "str | list[dict[str, Any]]"]
+"""(model, messages, tools) -> text, or tool calls `{"name": ..., "arguments": dict or str}`."""
+Logprobs = Callable[[str, Any], dict[int, float]]
+"""(model, prompt) -> log-probability by token id of the next token."""
+
+
+@dataclass
+class FakeVllm(httpx.AsyncBaseTransport):
+    """An engine without a model. Set `down` or call `fail` to break it."""
+
+    answer: Answer
+    logprobs: Logprobs = lambda model, prompt: {0: 0.0}
+    served_name: str = "base"
+    delay_s: float = 0.0
+    """How long each chat takes: requests in flight can be made to overlap a swap."""
+    down: bool = False
+    """True: nothing answers, as when the process is dead."""
+    adapters: dict[str, str] = field(default_factory=dict)
+    """Path by name of what is loaded."""
+    requests: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    """Every (path, body) received."""
+    _failures: list[tuple[str, int, str]] = field(default_factory=list)
+
+    def fail(self, path: str, status: int = 500, words: str = "told to fail") -> None:
+        """Refuse the next request whose path ends in `path`, with the engine's error shape."""
+        self._failures.append((path, status, words))
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Answer one request as vLLM would."""
+        path = request.url.path
+        content = await request.aread()
+        body: dict[str, Any] = json.loads(content) if content else {}
+        self.requests.append((path, body))
+        if self.down:
+            raise httpx.ConnectError("All connection attempts failed", request=request)
+        for failure in self._failures:
+            if path.endswith(failure[0]):
+                self._failures.remove(failure)
+                return _error(failure[1], failure[2])
+        if path == "/health":
+            return httpx.Response(200)
+        if path == "/metrics":
+            return httpx.Response(200, text=self._metrics())
+        if path == "/v1/models":
+            names = [self.served_name, *self.adapters]
+            return httpx.Response(200, json={"data": [{"id": name} for name in names]})
+        if path.endswith("lora_adapter"):
+            return self._adapter(path, body)
+        if body.get("model") not in (self.served_name, *self.adapters):
+            return _error(404, f"The model `{body.get('model')}` does not exist.")
+        if path == "/v1/completions":
+            return self._complete(body)
+        if path == "/v1/chat/completions":
+            return await self._chat(body)
+        return _error(404, "Not Found")
+
+    def _adapter(self, path: str, body: dict[str, Any]) -> httpx.Response:
+        name = body["lora_name"]
+        if path == "/v1/load_lora_adapter":
+            if name in self.adapters:
+                return _error(400, f"The lora adapter '{name}' has already been loaded.")
+            self.adapters[name] = body["lora_path"]
+            return httpx.Response(200, text=f"Success: LoRA adapter '{name}' added successfully.")
+        if self.adapters.pop(name, None) is None:
+            return _error(404, f"The lora adapter '{name}' cannot be found.")
+        return httpx.Response(200, text=f"Success: LoRA adapter '{name}' removed successfully.")
+
+    def _complete(self, body: dict[str, Any]) -> httpx.Response:
+        """One token: the likeliest of `logprobs`."""
+        all_ = self.logprobs(body["model"], body["prompt"])
+        ranked = sorted(all_.items(), key=lambda item: -item[1])
+        best, value = ranked[0]
+        top = {f"token_id:{t}": p for t, p in ranked[: max(body.get("logprobs") or 0, 1)]}
+        logprobs = {
+            "tokens": [f"token_id:{best}"],
+            "token_logprobs": [value],
+            "top_logprobs": [top],
+        }
+        choice = {"text": f"<{best}>", "finish_reason": "length", "logprobs": logprobs}
+        usage = {"prompt_tokens": len(body["prompt"]), "completion_tokens": 1}
+        return httpx.Response(
+            200, json={"model": body["model"], "choices": [choice], "usage": usage}
+        )
+
+    async def _chat(self, body: dict[str, Any]) -> httpx.Response:
+        await asyncio.sleep(self.delay_s)
+        said = self.answer(body["model"], body["messages"], body.get("tools") or [])
+        text, calls = (said, []) if isinstance(said, str) else ("", _calls(said))
+        finish = "tool_calls" if calls else "stop"
+        usage = {
+            "prompt_tokens": sum(len(str(m.get("content") or "")) for m in body["messages"]),
+            "completion_tokens": len(text.split()) + len(calls),
+        }
+        if body.get("stream"):
+            stream = _Events(body["model"], text, calls, finish, usage)
+            return httpx.Response(200, headers={"content-type": "text/event-stream"}, stream=stream)
+        message = {"role": "assistant", "content": text or None, "tool_calls": calls}
+        choice = {"index": 0, "message": message, "finish_reason": finish}
+        return httpx.Response(
+            200, json={"model": body["model"], "choices": [choice], "usage": usage}
+        )
+
+    def _metrics(self) -> str:
+        chats = sum(path == "/v1/chat/completions" for path, _ in self.requests)
+        return (
+            "# TYPE vllm:num_requests_running gauge\n"
+            f'vllm:num_requests_running{{model_name="{self.served_name}"}} 0.0\n'
+            "# TYPE vllm:request_success counter\n"
+            f'vllm:request_success_total{{model_name="{self.served_name}"}} {chats}\n'
+        )
+
+
+class _Events(httpx.AsyncByteStream):
+    """A chat answer as server-sent events, a word or a piece of a call at a time."""
+
+    def __init__(
+        self, model: str, text: str, calls: list[dict[str, Any]], finish: str, usage: Message
+    ) -> None:
+        self._model, self._text, self._calls = model, text, calls
+        self._finish, self._usage = finish, usage
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield self._event({"role": "assistant", "content": ""})
+        for i, word in enumerate(self._text.split(" ") if self._text else []):
+            yield self._event({"content": word if i == 0 else f" {word}"})
+            await asyncio.sleep(0)
+        for index, call in enumerate(self._calls):
+            whole = call["function"]["arguments"]
+            half = len(whole) // 2
+            head = {"name": call["function"]["name"], "arguments": whole[:half]}
+            yield self._event({"tool_calls": [{**call, "index": index, "function": head}]})
+            tail = {"index": index, "function": {"arguments": whole[half:]}}
+            yield self._event({"tool_calls": [tail]})
+        yield self._event({}, finish=self._finish)
+        yield self._line({"model": self._model, "choices": [], "usage": self._usage})
+        yield b"data: [DONE]\n\n"
+
+    def _event(self, delta: Message, finish: str | None = None) -> bytes:
+        choice = {"index": 0, "delta": delta, "finish_reason": finish}
+        return self._line({"model": self._model, "choices": [choice]})
+
+    def _line(self, chunk: Message) -> bytes:
+        return f"data: {json.dumps(chunk)}\n\n".encode()
+
+
+def _calls(said: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Tool calls in OpenAI's shape; arguments given as text stay as they are."""
+    calls: list[dict[str, Any]] = []
+    for i, call in enumerate(said):
+        arguments = call.get("arguments", {})
+        raw = arguments if isinstance(arguments, str) else json.dumps(arguments)
+        function = {"name": call["name"], "arguments": raw}
+        calls.append({"id": f"call-{i}", "type": "function", "function": function})
+    return calls
+
+
+def _error(status: int, words: str) -> httpx.Response:
+    error = {"message": words, "type": "Error", "code": status}
+    return httpx.Response(status, json={"error": error})
