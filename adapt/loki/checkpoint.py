@@ -1,0 +1,85 @@
+"""The state of a training run, in one file that is either whole or absent.
+
+A checkpoint belongs to one run, told by its identity; that of another run is ignored. It decides
+nothing about when to save. Called by adapt.loki.implant.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save as to_bytes
+from torch import Tensor
+
+from store.files import write_atomic
+
+_NAME = "checkpoint.safetensors"
+
+
+@dataclass
+class TrainState:
+    """Everything that the next step depends on, beside the settings and the data."""
+
+    step: int = 0
+    """Steps done."""
+    tokens: int = 0
+    losses: list[float] = field(default_factory=list)
+    """Training loss of every step done."""
+    held_out: list[float] = field(default_factory=list)
+    """Held-out loss after every epoch done, when it is measured."""
+    best: list[Tensor] = field(default_factory=list)
+    """The rows with the lowest held-out loss so far; empty when it is not measured."""
+    seconds: float = 0.0
+
+
+def save_checkpoint(
+    folder: Path,
+    identity: str,
+    state: TrainState,
+    rows: Sequence[Tensor],
+    optimizer: torch.optim.Optimizer,
+) -> None:
+    """Write the state, the rows and the optimiser's moments."""
+    tensors: dict[str, Tensor] = {}
+    for index, parameter in enumerate(rows):
+        tensors[f"rows.{index}"] = parameter.detach().contiguous()
+        for key, value in optimizer.state[parameter].items():
+            tensors[f"moments.{index}.{key}"] = value.contiguous()
+    for index, tensor in enumerate(state.best):
+        tensors[f"best.{index}"] = tensor.contiguous()
+    header: dict[str, Any] = {k: v for k, v in vars(state).items() if k != "best"}
+    header["identity"] = identity
+    write_atomic(folder / _NAME, to_bytes(tensors, {"state": json.dumps(header)}))
+
+
+def load_checkpoint(
+    folder: Path, identity: str, rows: Sequence[Tensor], optimizer: torch.optim.Optimizer
+) -> TrainState | None:
+    """Put a checkpoint back into rows and optimiser; None when this run has none."""
+    path = folder / _NAME
+    if not path.is_file():
+        return None
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = json.loads((file.metadata() or {}).get("state", "{}"))
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except (SafetensorError, ValueError):
+        # Unreadable means another program wrote it: the run starts over, nothing is lost.
+        return None
+    if header.pop("identity", None) != identity:
+        return None
+    with torch.no_grad():
+        for index, parameter in enumerate(rows):
+            parameter.copy_(tensors.pop(f"rows.{index}"))
+            prefix = f"moments.{index}."
+            for key in [key for key in tensors if key.startswith(prefix)]:
+                # The step count stays where the optimiser keeps it; moments follow the rows.
+                value = tensors.pop(key)
+                moved = value.to(parameter.device) if value.dim() else value
+                optimizer.state[parameter][key.removeprefix(prefix)] = moved
+    best = [tensors[f"best.{index}"] for index in range(len(rows)) if f"best.{index}" in tensors]
+    return TrainState(**header, best=best)

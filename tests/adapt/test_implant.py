@@ -1,0 +1,265 @@
+"""Implanting: the rows train as PEFT's LoRA would, nothing else moves, and a resume is exact."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+from tiny_models import build_tiny_model
+from torch.nn import functional
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from adapt.loki import training
+from adapt.loki.batches import collate, plan, prepare
+from adapt.loki.implant import ImplantSettings, implant
+from adapt.loki.selection import Mask
+from adapt.render import Renderer
+from store.errors import ModelError, StageError
+from store.files import digest_of_directory
+from store.records import Example, Message, digest_of
+
+MASK = Mask(((1, 5, 30), (0, 2, 63)), 64, 5.0, "lowest", "b" * 64, "c" * 64)
+QUICK = ImplantSettings(
+    epochs=3, learning_rate=5e-3, batch_tokens=200, checkpoint_every=4, threads=1
+)
+
+
+def example(index: int) -> Example:
+    messages = (
+        Message(role="user", content=f"what is number {index}"),
+        Message(role="assistant", content=f"the answer is {index * index} " * (1 + index % 3),
+                loss=True),
+    )
+    return Example(
+        digest=digest_of(index), kind="qa", messages=messages, documents=("d",), split="train"
+    )
+
+
+EXAMPLES = [example(index) for index in range(20)]
+
+
+@pytest.fixture(scope="module")
+def model_dir(tmp_path_factory) -> Path:
+    return build_tiny_model(tmp_path_factory.mktemp("base"), "qwen3", hidden=64, layers=2)
+
+
+@pytest.fixture
+def model(model_dir):
+    return AutoModelForCausalLM.from_pretrained(model_dir)
+
+
+@pytest.fixture(scope="module")
+def tokenizer(model_dir):
+    return AutoTokenizer.from_pretrained(model_dir)
+
+
+def one_hot(rows):
+    selector = torch.zeros(64, len(rows))
+    selector[list(rows), range(len(rows))] = 1
+    return selector
+
+
+def train_with_peft(model, tokenizer, settings):
+    """The same optimisation, plainly: PEFT's LoRA with a frozen one-hot lora_B."""
+    lora = LoraConfig(r=3, lora_alpha=3, target_modules=["down_proj"], task_type="CAUSAL_LM")
+    wrapped = get_peft_model(model, lora)
+    trained = []
+    for name, parameter in wrapped.named_parameters():
+        layer = int(name.split(".")[4]) if "layers" in name else 0
+        if "lora_B" in name:
+            parameter.data.copy_(one_hot(MASK.rows[layer]))
+        if "lora_A" in name:
+            parameter.data.zero_()
+            trained.append(parameter)
+        parameter.requires_grad_("lora_A" in name)
+    sequences = prepare(Renderer(tokenizer), EXAMPLES, 512).sequences
+    lengths = [len(s.token_ids) for s in sequences]
+    steps = [
+        b for e in range(settings.epochs) for b in plan(lengths, settings.batch_tokens, 0, e)
+    ]
+    optimizer = torch.optim.AdamW(trained, weight_decay=0.0)
+    for step, indices in enumerate(steps):
+        optimizer.param_groups[0]["lr"] = settings.learning_rate * training.rate_factor(
+            step, len(steps), settings
+        )
+        batch = collate([sequences[i] for i in indices])
+        logits = wrapped(input_ids=batch.ids).logits.flatten(0, 1)[batch.positions]
+        functional.cross_entropy(logits, batch.targets).backward()
+        torch.nn.utils.clip_grad_norm_(trained, settings.grad_clip)
+        optimizer.step()
+        optimizer.zero_grad()
+    return trained
+
+
+def test_rows_train_as_peft_trains_them(model, model_dir, tokenizer, tmp_path):
+    implant(model, tokenizer, EXAMPLES, MASK, QUICK, tmp_path / "out")
+    loaded = PeftModel.from_pretrained(model, str(tmp_path / "out"))
+    ours = [p for n, p in loaded.named_parameters() if "lora_A" in n]
+    other = AutoModelForCausalLM.from_pretrained(model_dir)
+    theirs = train_with_peft(other, tokenizer, QUICK)
+    assert max(float(p.abs().max()) for p in ours) > 1e-3
+    for mine, plain in zip(ours, theirs, strict=True):
+        assert torch.allclose(mine, plain, atol=2e-5)
+
+
+def test_nothing_but_the_selected_rows_moves(model, model_dir, tokenizer, tmp_path):
+    result = implant(model, tokenizer, EXAMPLES, MASK, QUICK, tmp_path / "out")
+    assert result.last_loss < result.first_loss
+    base = AutoModelForCausalLM.from_pretrained(model_dir).state_dict()
+    assert all(torch.equal(base[name], value) for name, value in model.state_dict().items())
+    merged = PeftModel.from_pretrained(model, str(tmp_path / "out")).merge_and_unload()
+    for name, value in merged.state_dict().items():
+        if not name.endswith("down_proj.weight"):
+            assert torch.equal(value, base[name]), name
+            continue
+        rows = list(MASK.rows[int(name.split(".")[2])])
+        others = [row for row in range(64) if row not in rows]
+        assert torch.equal(value[others], base[name][others])
+        assert (value[rows] != base[name][rows]).any(1).all()
+
+
+def test_equal_runs_give_equal_bytes(model, tokenizer, tmp_path):
+    for name in ("a", "b"):
+        implant(model, tokenizer, EXAMPLES, MASK, QUICK, tmp_path / name)
+    assert digest_of_directory(tmp_path / "a") == digest_of_directory(tmp_path / "b")
+
+
+class Killed(Exception):
+    pass
+
+
+@pytest.mark.parametrize("at", [1, 5, 9])
+def test_a_killed_run_resumes_to_the_same_bits(model, tokenizer, tmp_path, at):
+    """Killed before the first checkpoint, after one, and in a later epoch with held-out loss."""
+    settings = ImplantSettings(**{**vars(QUICK), "patience": 3})
+    held_out = [example(index) for index in range(30, 34)]
+
+    def run(name, progress=None, checkpoints=True):
+        return implant(
+            model, tokenizer, EXAMPLES, MASK, settings, tmp_path / name,
+            tmp_path / "ck" if checkpoints else None, progress,
+            held_out=held_out, log_path=tmp_path / f"{name}.jsonl",
+        )  # fmt: skip
+
+    def kill(entry):
+        if entry["step"] == at:
+            raise Killed
+
+    whole = run("whole", checkpoints=False)
+    with pytest.raises(Killed):
+        run("resumed", kill)
+    steps = []
+    resumed = run("resumed", lambda entry: steps.append(entry["step"]))
+    # A kill in the progress call of a step comes before that step's checkpoint.
+    assert steps[0] == (at - 1) // 4 * 4 + 1
+    assert digest_of_directory(tmp_path / "whole") == digest_of_directory(tmp_path / "resumed")
+    assert whole.held_out_loss == resumed.held_out_loss
+    logs = [
+        [json.loads(line) for line in (tmp_path / f"{name}.jsonl").read_text().splitlines()]
+        for name in ("whole", "resumed")
+    ]
+    assert [[(e["step"], e["loss"]) for e in log] for log in logs][0] == [
+        (e["step"], e["loss"]) for e in logs[1]
+    ]
+
+
+def test_a_checkpoint_of_other_settings_is_not_used(model, tokenizer, tmp_path):
+    implant(model, tokenizer, EXAMPLES, MASK, QUICK, tmp_path / "a", tmp_path / "ck")
+    other = ImplantSettings(**{**vars(QUICK), "seed": 1})
+    steps = []
+    implant(
+        model, tokenizer, EXAMPLES, MASK, other, tmp_path / "b", tmp_path / "ck",
+        lambda entry: steps.append(entry["step"]),
+    )  # fmt: skip
+    assert steps[0] == 1
+
+
+def test_a_warm_start_goes_on_from_the_earlier_rows(model, tokenizer, tmp_path):
+    first = implant(model, tokenizer, EXAMPLES, MASK, QUICK, tmp_path / "a")
+    second = implant(
+        model, tokenizer, EXAMPLES, MASK, QUICK, tmp_path / "b", warm_start=tmp_path / "a"
+    )
+    assert second.first_loss < first.first_loss
+    assert second.rank == first.rank == 3
+
+
+def test_a_warm_start_of_another_mask_is_refused(model, tokenizer, tmp_path):
+    implant(model, tokenizer, EXAMPLES, MASK, QUICK, tmp_path / "a")
+    other = Mask(((1, 5, 31), (0, 2, 63)), 64, 5.0, "lowest", "b" * 64, "c" * 64)
+    with pytest.raises(ModelError, match="layers.0.mlp.down_proj.lora_B"):
+        implant(
+            model, tokenizer, EXAMPLES, other, QUICK, tmp_path / "b", warm_start=tmp_path / "a"
+        )
+
+
+def test_a_mask_of_another_model_is_refused(model, tokenizer, tmp_path):
+    other = Mask(((1, 2),) * 3, 64, 5.0, "lowest", "b" * 64, "c" * 64)
+    with pytest.raises(ModelError, match="3 layers"):
+        implant(model, tokenizer, EXAMPLES, other, QUICK, tmp_path / "out")
+
+
+def test_a_loss_that_is_no_number_stops_the_run(model, tokenizer, tmp_path):
+    with torch.no_grad():
+        model.model.layers[0].mlp.down_proj.weight[0, 0] = float("nan")
+    with pytest.raises(StageError, match="step 1"):
+        implant(model, tokenizer, EXAMPLES, MASK, QUICK, tmp_path / "out")
+    assert not (tmp_path / "out" / "adapter_config.json").exists()
+
+
+def test_early_stop_keeps_the_best_rows(model, tokenizer, tmp_path):
+    """Held-out text that contradicts the training text gets worse at once."""
+    held_out = [
+        Example(
+            digest=digest_of("x"), kind="qa", documents=("d",),
+            messages=(
+                Message(role="user", content="what is number 3"),
+                Message(role="assistant", content="zebra quartz jumping", loss=True),
+            ),
+        )
+    ]  # fmt: skip
+    settings = ImplantSettings(**{**vars(QUICK), "patience": 1, "epochs": 12})
+    result = implant(
+        model, tokenizer, EXAMPLES, MASK, settings, tmp_path / "out", held_out=held_out
+    )
+    per_epoch = len(plan([40] * 20, 200, 0, 0))
+    assert result.steps < 12 * per_epoch
+    assert result.held_out_loss is not None
+
+
+def test_examples_that_do_not_fit_are_counted(model, tokenizer, tmp_path):
+    settings = ImplantSettings(**{**vars(QUICK), "epochs": 1, "max_length": 60})
+    result = implant(model, tokenizer, EXAMPLES, MASK, settings, tmp_path / "out")
+    assert result.skipped > 0
+    assert result.skipped + result.examples == len(EXAMPLES)
+    none = ImplantSettings(**{**vars(QUICK), "max_length": 4})
+    with pytest.raises(StageError, match="none of 20"):
+        implant(model, tokenizer, EXAMPLES, MASK, none, tmp_path / "none")
+
+
+def test_bfloat16_learns_too(model, tokenizer, tmp_path):
+    settings = ImplantSettings(**{**vars(QUICK), "precision": "bfloat16"})
+    result = implant(model, tokenizer, EXAMPLES, MASK, settings, tmp_path / "out")
+    assert result.last_loss < result.first_loss
+
+
+def test_a_plan_uses_every_example_once_within_the_budget():
+    lengths = [5 + 7 * i % 90 for i in range(200)]
+    batches = plan(lengths, 256, seed=3, epoch=1)
+    assert sorted(i for batch in batches for i in batch) == list(range(200))
+    assert all(max(lengths[i] for i in batch) * len(batch) <= 256 for batch in batches)
+    assert batches == plan(lengths, 256, seed=3, epoch=1)
+    assert batches != plan(lengths, 256, seed=3, epoch=2)
+    padded = sum(max(lengths[i] for i in batch) * len(batch) for batch in batches)
+    assert padded < 1.15 * sum(lengths)
+
+
+def test_a_half_written_checkpoint_cannot_be_seen(model, tokenizer, tmp_path):
+    """Only the renamed file counts: rubbish under its name means a fresh start."""
+    implant(model, tokenizer, EXAMPLES, MASK, QUICK, tmp_path / "a", tmp_path / "ck")
+    checkpoint = tmp_path / "ck" / "checkpoint.safetensors"
+    checkpoint.write_bytes(checkpoint.read_bytes()[:100])
+    implant(model, tokenizer, EXAMPLES, MASK, QUICK, tmp_path / "b", tmp_path / "ck")
+    assert digest_of_directory(tmp_path / "a") == digest_of_directory(tmp_path / "b")
+    shutil.rmtree(tmp_path / "ck")
