@@ -45,7 +45,11 @@ class Database:
         if self._sqlite:
             event.listen(self._engine, "connect", _prepare_sqlite)
             event.listen(self._engine, "begin", _begin_sqlite)
-        self._reader = self._engine.execution_options(**{_READ: True})
+        reading: dict[str, Any] = {_READ: True}
+        if not self._sqlite:
+            # By default each statement of a PostgreSQL transaction sees another moment.
+            reading["isolation_level"] = "REPEATABLE READ"
+        self._reader = self._engine.execution_options(**reading)
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:

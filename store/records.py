@@ -120,7 +120,7 @@ class Document(Record):
     kind: Literal["prose", "api"]
     """`api` is one ToolBench-shaped tool in JSON."""
     fetched_at: datetime
-    trust: float = Field(1.0, ge=0.0, le=1.0)
+    trust: float = Field(default=1.0, ge=0.0, le=1.0)
     licence: str | None = None
     state: DocumentState = DocumentState.NEW
 
@@ -131,7 +131,7 @@ class Source(Record):
     name: str
     kind: Literal["folder"] = "folder"
     location: str
-    trust: float = Field(1.0, ge=0.0, le=1.0)
+    trust: float = Field(default=1.0, ge=0.0, le=1.0)
     added_at: datetime
 
 
@@ -166,7 +166,7 @@ class Example(Record):
     split: Literal["train", "held_out"] = "train"
     check: dict[str, Any] | None = None
     """For held-out items: what a right answer is (see adapt.evals)."""
-    trust: float = Field(1.0, ge=0.0, le=1.0)
+    trust: float = Field(default=1.0, ge=0.0, le=1.0)
 
 
 class Update(Record):

@@ -1,43 +1,27 @@
 """Versions: what users can talk to, which one is live, and how it came to be.
 
-The alias `live` is one row; a log of its flips says what to roll back to. It moves states and
+The log of the live alias (store/alias.py) says what to roll back to. It moves states and
 nothing else: loading and probing are done before (adapt/swap). Also keeps the parts a version is
 composed of, updates and skill vectors. Called by the cycle, the agent (reads `live` once per run)
 and the command line.
 """
 
-from datetime import datetime
-from typing import Literal
-
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import Connection, func, insert, select
 from sqlalchemy import update as change
 
+from store.alias import Flip, flip, flips_of, live_name
 from store.database import Database
 from store.errors import NotFoundError, StateError
 from store.records import (
     VERSION_TRANSITIONS,
-    Record,
     SkillVector,
     Update,
     Version,
     VersionState,
-    utc_now,
 )
-from store.tables import aliases, flips, moment, pack, skill_vectors, unpack, updates, versions
+from store.tables import moment, pack, skill_vectors, unpack, updates, versions
 
-LIVE = "live"
 _STATES = (VersionState.LIVE, VersionState.RETIRED, VersionState.ROLLED_BACK)
-
-
-class Flip(Record):
-    """One change of the live alias."""
-
-    kind: Literal["go_live", "roll_back"]
-    version: str
-    """The version that is live from then on."""
-    previous: str | None
-    """The version that was live until then."""
-    at: datetime
 
 
 class Versions:
@@ -99,7 +83,7 @@ class Versions:
     def live(self) -> Version | None:
         """The version that the alias points at, None before the first go_live."""
         with self._database.read() as db:
-            name = _live(db)
+            name = live_name(db)
             return None if name is None else _get(db, name)
 
     def move(self, name: str, state: VersionState) -> None:
@@ -119,13 +103,13 @@ class Versions:
         again for the live version changes nothing and returns the same. Raises StateError.
         """
         with self._database.begin() as db:
-            previous = _live(db)
+            previous = live_name(db)
             if previous == name:
-                return _history(db)[-1].previous
+                return flips_of(db)[-1].previous
             if previous is not None:
                 _write_state(db, previous, VersionState.RETIRED)
             _write_state(db, name, VersionState.LIVE)
-            _flip(db, "go_live", name, previous)
+            flip(db, "go_live", name, previous)
         return previous
 
     def roll_back(self) -> Version:
@@ -135,7 +119,7 @@ class Versions:
         StateError when there is nothing to go back to. Returns the version now live.
         """
         with self._database.begin() as db:
-            live = _live(db)
+            live = live_name(db)
             target = _before(db)
             if live is None or target is None:
                 raise StateError(
@@ -144,13 +128,13 @@ class Versions:
                 )
             _write_state(db, live, VersionState.ROLLED_BACK)
             _write_state(db, target, VersionState.LIVE)
-            _flip(db, "roll_back", target, live)
+            flip(db, "roll_back", target, live)
             return _get(db, target)
 
     def history(self) -> list[Flip]:
         """All changes of the live alias, oldest first."""
         with self._database.read() as db:
-            return _history(db)
+            return flips_of(db)
 
     def add_update(self, update: Update) -> bool:
         """Store an update; False when its digest is already stored."""
@@ -206,10 +190,6 @@ def _get(db: Connection, name: str) -> Version:
     return unpack(Version, row.record, state=row.state)
 
 
-def _live(db: Connection) -> str | None:
-    return db.scalar(select(aliases.c.version).where(aliases.c.name == LIVE))
-
-
 def _write_state(db: Connection, name: str, state: VersionState) -> None:
     """The one writer of version states."""
     present = _get(db, name).state
@@ -221,28 +201,14 @@ def _write_state(db: Connection, name: str, state: VersionState) -> None:
     db.execute(change(versions).where(versions.c.name == name).values(state=state))
 
 
-def _flip(
-    db: Connection, kind: Literal["go_live", "roll_back"], name: str, previous: str | None
-) -> None:
-    record = Flip(kind=kind, version=name, previous=previous, at=utc_now())
-    db.execute(delete(aliases).where(aliases.c.name == LIVE))
-    db.execute(insert(aliases).values(name=LIVE, version=name))
-    row = {"kind": kind, "version": name, "previous": previous, "record": pack(record)}
-    db.execute(insert(flips).values(row))
-
-
-def _history(db: Connection) -> list[Flip]:
-    return [unpack(Flip, row) for row in db.scalars(select(flips.c.record).order_by(flips.c.id))]
-
-
 def _before(db: Connection) -> str | None:
     """What a roll back leads to: the last version below the live one that was not taken back."""
     stack: list[str] = []
-    for flip in _history(db):
-        if flip.kind == "go_live":
-            stack.append(flip.version)
+    for entry in flips_of(db):
+        if entry.kind == "go_live":
+            stack.append(entry.version)
         else:
-            while stack[-1] != flip.version:
+            while stack[-1] != entry.version:
                 stack.pop()
     below = [name for name in stack[:-1] if _get(db, name).state is VersionState.RETIRED]
     return below[-1] if below else None

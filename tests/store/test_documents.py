@@ -122,7 +122,7 @@ def test_lost_index_is_rebuilt_from_the_database(store: Store) -> None:
             cwd=ROOT,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=300,
         )
         assert done.stdout.split() == [digest], done.stderr
 
@@ -145,7 +145,7 @@ def test_listing_loads_no_chroma() -> None:
         "print(*{'chromadb', 'torch', 'numpy'} & set(sys.modules))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == []

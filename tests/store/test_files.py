@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -84,6 +85,17 @@ def test_put_killed_midway_leaves_nothing_and_can_be_repeated(tmp_path: Path) ->
     digest = artifacts.put(source)
     artifacts.verify(digest)
     assert [p.name for p in artifacts.root.iterdir() if p.is_dir()] == [digest]
+
+
+def test_puts_at_the_same_time_agree(tmp_path: Path) -> None:
+    """Writers of the same and of other directories do not sweep each other's folders away."""
+    artifacts = Artifacts(tmp_path / "artifacts")
+    sources = [adapter(tmp_path / f"s{i}", text=str(i // 2) * 100_000) for i in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        digests = list(pool.map(artifacts.put, sources))
+    assert artifacts.digests() == sorted(set(digests)) and len(set(digests)) == 4
+    for digest in artifacts.digests():
+        artifacts.verify(digest)
 
 
 def test_failed_put_removes_its_temporary_folder(tmp_path: Path) -> None:

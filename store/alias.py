@@ -1,0 +1,47 @@
+"""The live alias: one row that names the live version, and the log of its changes.
+
+Every function works inside the caller's transaction, so that the alias and the states of the
+versions change together or not at all. Called by store/versions.py only.
+"""
+
+from datetime import datetime
+from typing import Literal
+
+from sqlalchemy import Connection, delete, insert, select
+
+from store.records import Record, utc_now
+from store.tables import aliases, flips, pack, unpack
+
+LIVE = "live"
+
+
+class Flip(Record):
+    """One change of the live alias."""
+
+    kind: Literal["go_live", "roll_back"]
+    version: str
+    """The version that is live from then on."""
+    previous: str | None
+    """The version that was live until then."""
+    at: datetime
+
+
+def live_name(db: Connection) -> str | None:
+    """Name of the live version, None before the first flip."""
+    return db.scalar(select(aliases.c.version).where(aliases.c.name == LIVE))
+
+
+def flip(
+    db: Connection, kind: Literal["go_live", "roll_back"], name: str, previous: str | None
+) -> None:
+    """Point the alias at `name` and log it. The states of both versions are the caller's."""
+    record = Flip(kind=kind, version=name, previous=previous, at=utc_now())
+    db.execute(delete(aliases).where(aliases.c.name == LIVE))
+    db.execute(insert(aliases).values(name=LIVE, version=name))
+    row = {"kind": kind, "version": name, "previous": previous, "record": pack(record)}
+    db.execute(insert(flips).values(row))
+
+
+def flips_of(db: Connection) -> list[Flip]:
+    """All changes of the alias, oldest first."""
+    return [unpack(Flip, row) for row in db.scalars(select(flips.c.record).order_by(flips.c.id))]
