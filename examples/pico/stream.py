@@ -13,6 +13,8 @@ from adapt.evals.abilities import ABILITIES
 from adapt.evals.encyclopedia import KNOWN_SEED, Fact, facts
 from adapt.rewrite import api_rows
 from agent.prompts import SYSTEM, names_only
+from tools.calculate import Calculate
+from tools.search import SearchDocuments
 from tools.virtual_api.catalogue import Catalogue, build_catalogue, schema_of
 from tools.virtual_api.executor import TRANSIENT
 from tools.virtual_api.lexicon import CATEGORIES, UNSEEN_CATEGORIES, fresh_category
@@ -28,14 +30,8 @@ BANNED = frozenset(
                  *(v for a in c.attributes for v in a.values))
     for w in text.split()
 )
-CALCULATOR = {"type": "function", "function": {
-    "name": "calculate", "description": "work out an arithmetic expression",
-    "parameters": {"type": "object", "required": ["expression"], "properties": {
-        "expression": {"type": "string", "description": "expression with numbers and + - * /"}}}}}
-SEARCH = {"type": "function", "function": {
-    "name": "search_documents", "description": "search the stored documents",
-    "parameters": {"type": "object", "required": ["query"], "properties": {
-        "query": {"type": "string", "description": "what to look for"}}}}}
+CALCULATOR = Calculate.spec.function()
+SEARCH = SearchDocuments.spec.function()
 
 
 class Conversation(NamedTuple):

@@ -1,0 +1,51 @@
+"""What a tool is: a spec the model reads, and a call. Knows no tool by name.
+
+Tools are kept and called by `tools.registry`; the agent never calls one directly.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+
+@dataclass(frozen=True)
+class ToolSpec:
+    """What the model is told of a tool. `parameters` is the JSON schema of one object."""
+
+    name: str
+    description: str
+    parameters: dict[str, Any]
+
+    def function(self) -> dict[str, Any]:
+        """The tool in OpenAI's function shape."""
+        return {
+            "type": "function",
+            "function": {
+                "name": self.name,
+                "description": self.description,
+                "parameters": self.parameters,
+            },
+        }
+
+
+@dataclass(frozen=True)
+class CallContext:
+    """Whose call it is: tools with state keep one per `thread`."""
+
+    thread: str
+
+
+class Tool(Protocol):
+    """One thing the agent can do."""
+
+    @property
+    def spec(self) -> ToolSpec:
+        """What the model reads."""
+        ...
+
+    async def call(self, arguments: Mapping[str, Any], context: CallContext) -> str:
+        """The result as text, JSON where it has structure.
+
+        Raises ToolRetry when a repeated or corrected call may succeed, ToolFailed when none can.
+        """
+        ...
