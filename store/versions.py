@@ -131,6 +131,12 @@ class Versions:
             flip(db, "roll_back", target, live)
             return _get(db, target)
 
+    def before_live(self) -> Version | None:
+        """The version that `roll_back` would make live, None when there is none."""
+        with self._database.read() as db:
+            target = _before(db)
+            return _get(db, target) if target else None
+
     def history(self) -> list[Flip]:
         """All changes of the live alias, oldest first."""
         with self._database.read() as db:

@@ -1,0 +1,129 @@
+"""The base model: where its files are, what identifies it, and what it brings along.
+
+Loads no weights. A base is known by the digest of its weights, configuration and tokenizer; a
+version made for one base is refused on another. Called by adapt.runtime and adapt.cycle.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from store.errors import ModelError
+from store.files import write_atomic
+from store.records import Example, Message, digest_of
+
+PICO = Path(__file__).resolve().parent.parent / "agent" / "pico"
+_IDENTITY = ("*.safetensors", "config.json", "tokenizer.json", "tokenizer_config.json",
+             "chat_template.jinja")
+
+
+@dataclass(frozen=True)
+class BaseModel:
+    """A model directory and its identity."""
+
+    path: Path
+    digest: str
+    template_digest: str
+
+    @property
+    def version_name(self) -> str:
+        """The name under which the unmodified base is served."""
+        return f"v0-{self.digest[:6]}"
+
+    @property
+    def general_corpus(self) -> Path | None:
+        """Conversations that stand for what the base can do, if the model brings them."""
+        path = self.path / "general.jsonl"
+        return path if path.is_file() else None
+
+    @property
+    def skill(self) -> Path | None:
+        """The skill vector that the model brings, if any."""
+        path = self.path / "skill"
+        return path if (path / "adapter_config.json").is_file() else None
+
+
+def find_model(model: str, cache: Path) -> BaseModel:
+    """The embedded model (`pico`), a local directory, or a hub name that is then downloaded.
+
+    `cache` is a folder for digests of large weights. ModelError when something is missing.
+    """
+    path = PICO if model == "pico" else Path(model).expanduser()
+    if model != "pico" and not path.is_dir():
+        path = _download(model)
+    for name in ("config.json", "tokenizer.json"):
+        if not (path / name).is_file():
+            raise ModelError(f"{path} has no {name}", "give the directory of a transformers model")
+    if not any(path.glob("*.safetensors")):
+        raise ModelError(f"{path} has no *.safetensors", "convert the weights to safetensors")
+    template = _template(path)
+    return BaseModel(path.resolve(), _digest(path, cache), digest_of(template))
+
+
+def _download(name: str) -> Path:
+    if name.count("/") != 1 or name.startswith((".", "/")):
+        raise ModelError(f"there is no model directory {name}", "give a directory, or owner/name")
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(name, allow_patterns=["*.json", "*.safetensors", "*.jinja"]))
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        raise ModelError(f"{name} could not be downloaded: {error}",
+                         "check the name and the connection, or give a local directory") from error
+
+
+def _template(path: Path) -> str:
+    separate = path / "chat_template.jinja"
+    if separate.is_file():
+        return separate.read_text()
+    settings = path / "tokenizer_config.json"
+    found = json.loads(settings.read_text()).get("chat_template") if settings.is_file() else None
+    if not found:
+        raise ModelError(f"the tokenizer in {path} has no chat template",
+                         "take an instruction-tuned model")
+    return found if isinstance(found, str) else json.dumps(found, sort_keys=True)
+
+
+def _digest(path: Path, cache: Path) -> str:
+    """SHA-256 over the files that make the model; kept by size and date, for large weights."""
+    files = sorted({f for pattern in _IDENTITY for f in path.glob(pattern)})
+    stamp = digest_of([[f.name, f.stat().st_size, f.stat().st_mtime_ns] for f in files])
+    known = cache / f"base-{stamp[:16]}"
+    if known.is_file():
+        return known.read_text()
+    digests = []
+    for f in files:
+        with f.open("rb") as stream:
+            digests.append([f.name, hashlib.file_digest(stream, "sha256").hexdigest()])
+    digest = digest_of(digests)
+    cache.mkdir(parents=True, exist_ok=True)
+    write_atomic(known, digest)
+    return digest
+
+
+def read_conversations(path: Path) -> list[Example]:
+    """A JSON-lines file of conversations (`messages`, `tools`) as replay examples.
+
+    Every assistant message carries loss. ModelError names the line that does not fit.
+    """
+    found: list[Example] = []
+    for number, line in enumerate(path.read_text().splitlines(), 1):
+        try:
+            found.append(conversation(**json.loads(line)))
+        except (ValueError, TypeError) as error:
+            raise ModelError(f"{path} line {number} is not a conversation: {error}",
+                             "each line is {\"messages\": [...], \"tools\": [...]}") from error
+    return found
+
+
+def conversation(messages: Iterable[dict[str, object]], tools: Iterable[dict[str, object]] = ()) -> Example:
+    """One replay example from plain messages."""
+    made = tuple(
+        Message.model_validate({**m, "loss": m.get("role") == "assistant"}) for m in messages
+    )
+    body = [[m.model_dump(mode="json") for m in made], list(tools)]
+    return Example(digest=digest_of(body), kind="replay", messages=made, tools=tuple(tools),
+                   documents=())

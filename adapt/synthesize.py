@@ -1,0 +1,130 @@
+"""Examples from documents: what an update trains on, and what it is asked afterwards.
+
+For an API: PaST's eight documentation rows, and first calls in which only names are shown, so that
+the schema must be recalled (arXiv 2601.11258, ToolBench recipe). For prose: questions and answers.
+Everything is written by rule from the document; nothing outside it enters. Called by adapt.cycle.
+"""
+
+import json
+import random
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal
+
+from adapt.questions import ask_about
+from adapt.rewrite import api_rows
+from agent.prompts import SYSTEM, names_only
+from store.records import Document, Example, Message, digest_of
+from tools.virtual_api.catalogue import function_schema
+from tools.virtual_api.words import code, title
+
+CALLS, HELD_OUT_CALLS = 20, 3
+"""Synthesized calls per API: to train on, and held out."""
+_OPENERS = ("", "Please ", "I want to ", "Can you ", "I need to ", "Could you ", "Help me ")
+_SAY = ("with {p} {v}", "{p} {v}", "the {p} is {v}", "{p} should be {v}", "for {p} {v}")
+
+
+def synthesize(documents: Sequence[Document], seed: int) -> list[Example]:
+    """All examples of a corpus, in a fixed order: the same corpus and seed give the same digests."""
+    functions: dict[str, tuple[Document, dict[str, Any]]] = {}
+    examples: list[Example] = []
+    for document in documents:
+        if document.kind == "api":
+            tool = json.loads(document.text)
+            for api in tool["api_list"]:
+                schema = function_schema(tool["tool_name"], api)
+                functions[schema["function"]["name"]] = (document, schema)
+        else:
+            examples += _from_prose(document)
+    names = sorted(functions)
+    for name in names:
+        document, schema = functions[name]
+        examples += _from_api(document, schema, names, seed)
+    return list({e.digest: e for e in examples}.values())
+
+
+def _from_prose(document: Document) -> Iterable[Example]:
+    for asked in ask_about(document.text):
+        for question in asked.questions:
+            yield _example("qa", document, question, Message(role="assistant", content=asked.answer))
+        if asked.held_out:
+            yield _example("qa", document, asked.held_out, None,
+                           check={"kind": "answer", "values": [asked.answer]})
+
+
+def _from_api(
+    document: Document, schema: dict[str, Any], names: Sequence[str], seed: int
+) -> Iterable[Example]:
+    function = schema["function"]
+    rng = random.Random(f"{seed}/{function['name']}")
+    for row in api_rows(function):
+        yield _example("api-doc", document, row.question,
+                       Message(role="assistant", content=row.answer))
+    for number in range(CALLS + HELD_OUT_CALLS):
+        query, arguments = write_call(function, rng)
+        others = [n for n in names if n != function["name"]]
+        shown = [function["name"], *rng.sample(others, min(len(others), rng.randint(2, 5)))]
+        rng.shuffle(shown)
+        tools = tuple(names_only({"function": {"name": n}}) for n in shown)
+        call = {"name": function["name"], "arguments": arguments}
+        if number < CALLS:
+            answer = Message(role="assistant", tool_calls=(call,))
+            yield _example("api-call", document, query, answer, tools)
+        else:
+            yield _example("api-call", document, query, None, tools,
+                           check={"kind": "call", **call})
+
+
+def write_call(function: dict[str, Any], rng: random.Random) -> tuple[str, dict[str, Any]]:
+    """A request in the document's own words, without parameter names, and its arguments."""
+    parameters = function["parameters"]
+    arguments: dict[str, Any] = {}
+    said: list[str] = []
+    for name, spec in parameters["properties"].items():
+        if name not in parameters["required"] and rng.random() < 0.5:
+            continue
+        value = _value(spec, rng)
+        arguments[name] = value
+        meaning = spec.get("description") or name
+        if isinstance(value, bool):
+            said.append(f"{'with' if value else 'without'} {meaning}")
+        else:
+            quoted = isinstance(value, str) and spec.get("format") != "date"
+            text = f'"{value}"' if quoted else str(value)
+            said.append(rng.choice(_SAY).format(p=meaning, v=text))
+    rng_order = rng.sample(said, len(said)) if rng.random() < 0.3 else said
+    request = rng.choice(_OPENERS) + function["description"]
+    text = ", ".join([request, *rng_order[:-1]]) if len(said) > 1 else request
+    if said:
+        text += (" and " if len(said) > 1 else ", ") + rng_order[-1]
+    return text[0].upper() + text[1:], arguments
+
+
+def _value(spec: dict[str, Any], rng: random.Random) -> Any:
+    if spec.get("enum"):
+        return rng.choice(spec["enum"])
+    if spec["type"] == "integer":
+        return rng.randrange(2, 10 ** rng.choice((1, 2, 2, 3)) + 2)
+    if spec["type"] == "number":
+        return rng.randrange(11, 999) / 10
+    if spec["type"] == "boolean":
+        return rng.random() < 0.5
+    if spec.get("format") == "date":
+        return f"20{rng.randrange(27, 40)}-{rng.randrange(1, 13):02d}-{rng.randrange(1, 29):02d}"
+    if any(w in spec.get("description", "") for w in ("code", "reference", "number")):
+        return code(rng)
+    return title(rng)
+
+
+def _example(
+    kind: str, document: Document, question: str, answer: Message | None,
+    tools: tuple[dict[str, Any], ...] = (), check: dict[str, Any] | None = None,
+) -> Example:
+    split: Literal["train", "held_out"] = "train" if answer else "held_out"
+    messages = [Message(role="system", content=SYSTEM), Message(role="user", content=question)]
+    if answer:
+        messages.append(answer.model_copy(update={"loss": True}))
+    body = [kind, [m.model_dump(mode="json") for m in messages], tools, check, split]
+    return Example(
+        digest=digest_of(body), kind=kind, messages=tuple(messages), tools=tools,
+        documents=(document.digest,), split=split, check=check, trust=document.trust,
+    )
