@@ -89,12 +89,12 @@ class UpdateSettings(Section):
 
     quota_percent: float = Field(default=30.0, gt=0.0, le=100.0)
     """Share of the rows of each layer's down projection that may change, in percent."""
-    steps: int = Field(default=150, ge=1)
-    """Optimiser steps of one update."""
-    learning_rate: float = Field(default=2e-3, gt=0.0)
-    """Peak learning rate."""
-    batch_size: int = Field(default=24, ge=1)
-    """Examples in one step."""
+    epochs: int = Field(default=12, ge=1)
+    """Passes over the examples of one update."""
+    learning_rate: float = Field(default=1e-2, gt=0.0)
+    """Peak learning rate of the rows."""
+    batch_tokens: int = Field(default=4096, ge=64)
+    """Most padded tokens in one step."""
     replay_share: float = Field(default=0.3, ge=0.0, lt=1.0)
     """Share of each batch taken from earlier cycles and the pretraining stream."""
     skill_scale: float = Field(default=1.0, ge=0.0)
@@ -103,8 +103,8 @@ class UpdateSettings(Section):
     """Fewer new documents than this and a cycle is skipped."""
     max_document_bytes: int = Field(default=1_000_000, ge=1)
     """A larger file is not taken in."""
-    held_out_share: float = Field(default=0.15, ge=0.0, lt=1.0)
-    """Share of the examples kept for the gate."""
+    general_corpus: Path | None = None
+    """JSON-lines file of conversations that must not be forgotten. Unset: what the model brings."""
     seed: int = Field(default=0, ge=0)
     """Seed of everything random in a cycle."""
 
