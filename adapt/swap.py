@@ -47,11 +47,14 @@ class Swapper:
         self.store.artifacts.verify(version.path)
         await self.engine.load_adapter(version.name, self.store.artifacts.path(version.path))
 
-    async def check(self, version: Version) -> ProbeComparison:
+    async def check(self, version: Version) -> ProbeComparison | None:
         """Compare the engine's next-token log-probabilities with the version's own.
 
-        StageError when they differ: the engine would serve something else under this name.
+        StageError when they differ: the engine would serve something else under this name. The
+        base is what the engine was started with; it has no probe, and None is returned.
         """
+        if version.kind == "base":
+            return None
         if version.probe is None:
             raise StageError(f"{version.name} has no probe", "make the version again")
         top = []

@@ -1,0 +1,103 @@
+"""One update cycle: from documents to a version that is live, or refused.
+
+`run_cycle` states the path top to bottom. Every stage records what it took in and gave out; a
+cycle that was killed goes on at the first stage without outputs, and ends with the same version.
+Heavy stages are child processes. Called by adapt.schedule, the command line and the server.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from adapt import cycle_stages as stages
+from adapt.events import Event, Notify
+from adapt.runtime import Runtime
+from store.errors import PerennialError, StageError, StateError
+from store.records import Cycle, CycleStage, CycleState, StageRecord, Verdict
+
+Outputs = dict[str, Any]
+_ENDS = {
+    Verdict.PROMOTE: CycleState.PROMOTED,
+    Verdict.REJECT: CycleState.REJECTED,
+    Verdict.ABSTAIN: CycleState.ABSTAINED,
+}
+
+
+async def run_cycle(runtime: Runtime, notify: Notify) -> Cycle:
+    """Run a cycle, or finish the one that was interrupted. Returns its record at the end.
+
+    A failed stage ends the cycle as `failed`, with the error as data; the live version stays.
+    Cancellation leaves the cycle as it is, to be resumed.
+    """
+    cycles = runtime.store.cycles
+    cycle = cycles.unfinished() or cycles.start(runtime.settings.model_dump(mode="json"))
+    run = _Run(runtime, cycle, notify)
+    try:
+        corpus = await run.stage(CycleStage.GATHER, stages.gather_corpus)
+        if corpus["new"] < runtime.settings.update.min_new_documents:
+            cycles.finish(cycle.number, CycleState.SKIPPED)
+            return cycles.get(cycle.number)
+        examples = await run.stage(CycleStage.SYNTHESIZE, stages.synthesize_examples, corpus)
+        mask = await run.stage(CycleStage.ATTRIBUTE, stages.attribute_base)
+        update = await run.stage(CycleStage.IMPLANT, stages.implant_update, corpus, examples, mask)
+        version = await run.stage(CycleStage.COMPOSE, stages.compose_version, update)
+        reports = await run.stage(CycleStage.EVALUATE, stages.evaluate, version)
+        verdict = await run.stage(CycleStage.GATE, stages.gate, version, reports)
+        await run.stage(CycleStage.SWAP, stages.swap, version, verdict)
+        cycles.finish(cycle.number, _ENDS[Verdict(verdict["verdict"])])
+    except PerennialError as error:
+        cycles.finish(cycle.number, CycleState.FAILED, str(error))
+        notify(Event(run.current, "failed", text=str(error)))
+    return cycles.get(cycle.number)
+
+
+Stage = Callable[..., Awaitable[Outputs]]
+
+
+@dataclass
+class _Run:
+    """One cycle in progress."""
+
+    runtime: Runtime
+    cycle: Cycle
+    notify: Notify
+    current: CycleStage = CycleStage.GATHER
+
+    async def stage(self, stage: CycleStage, work: Stage, *inputs: Outputs) -> Outputs:
+        """Run one stage, or return what it gave before the cycle was interrupted."""
+        self.current = stage
+        done = self._recorded(stage)
+        if done is not None:
+            self.notify(Event(stage, "resumed", facts=done))
+            return done
+        self.notify(Event(stage, "started"))
+        store = self.runtime.store.cycles
+        given = {k: v for part in inputs for k, v in part.items() if isinstance(v, str)}
+        store.stage_started(self.cycle.number, stage, given)
+        began = time.monotonic()
+        context = stages.Context(self.runtime, self.cycle.number, stage, self.notify)
+        try:
+            outputs = await work(context, *inputs)
+        except PerennialError as error:
+            store.stage_failed(self.cycle.number, stage, str(error))
+            raise
+        except (OSError, ValueError, KeyError, asyncio.TimeoutError) as error:
+            store.stage_failed(self.cycle.number, stage, repr(error))
+            raise StageError(f"stage {stage} failed: {error!r}", "see the logs; the live version "
+                             "is unchanged and the next update starts afresh") from error
+        seconds = time.monotonic() - began
+        store.stage_done(self.cycle.number, stage, outputs, seconds)
+        self.notify(Event(stage, "done", facts=outputs, seconds=seconds))
+        return outputs
+
+    def _recorded(self, stage: CycleStage) -> Outputs | None:
+        found: StageRecord | None = next((s for s in self.cycle.stages if s.stage is stage), None)
+        return found.outputs if found else None
+
+
+def refuse_if_running(runtime: Runtime) -> None:
+    """StateError when a cycle is at work in this process."""
+    if runtime.cycle_lock.locked():
+        raise StateError("an update is running", "wait for it: perennial cycles")

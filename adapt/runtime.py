@@ -1,0 +1,115 @@
+"""Everything one process needs to serve and to learn, opened together and closed in order.
+
+Holds the home's lock, the store, the engine with its supervisor, and the swapper. It runs no
+cycle and answers no request itself. Opened by `perennial up`, `update`, `ask` and the demo.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from adapt.base import BaseModel, find_model
+from adapt.swap import Swapper
+from agent.config import Settings
+from agent.engine import Engine
+from agent.serve import EngineProcess, StartProgress
+from agent.serve_supervisor import Supervisor
+from store import Home, Store
+from store.errors import ConfigError, ModelError
+from store.records import SkillVector, Version, VersionState, utc_now
+
+
+@dataclass
+class Runtime:
+    """The parts of one running Perennial."""
+
+    settings: Settings
+    home: Home
+    store: Store
+    base: BaseModel
+    engine: Engine
+    swap: Swapper
+    supervisor: Supervisor | None = None
+    """None when the engine is not ours to restart (tests, a fake)."""
+    cycle_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held while a cycle is at work: one at a time."""
+
+    def live(self) -> str:
+        """Name of the live version; read once at the start of a run."""
+        version = self.store.versions.live()
+        assert version is not None, "a runtime always has a live version"
+        return version.name
+
+    def general_corpus(self) -> Path | None:
+        """Conversations that stand for what must be kept: the user's own, or the model's."""
+        own = self.settings.update.general_corpus
+        if own is None:
+            return self.base.general_corpus
+        if not own.is_file():
+            raise ConfigError(f"update.general_corpus {own} is not a file",
+                              "give a JSON-lines file of conversations, or leave the key out")
+        return own
+
+    def skill_vector(self, path: Path) -> SkillVector:
+        """The record of a skill vector directory, refused when made for another base."""
+        from adapt.skill.vector import read_card
+
+        vector = read_card(path)
+        for name, own in (("base_digest", self.base.digest),
+                          ("template_digest", self.base.template_digest)):
+            if getattr(vector, name) != own:
+                raise ModelError(f"the skill vector {path} was made for another model ({name} "
+                                 f"{getattr(vector, name)[:12]}, here {own[:12]})",
+                                 "train one for this model, or set update.skill_scale to 0")
+        return vector
+
+
+def ensure_base(store: Store, base: BaseModel) -> Version:
+    """The base as version 0, live when nothing else ever was. Another base in one home is refused."""
+    for version in store.versions.list():
+        if version.kind == "base":
+            if version.base_digest != base.digest:
+                raise ModelError(
+                    f"this home belongs to the base {version.base_digest[:12]}, "
+                    f"not {base.digest[:12]} ({base.path})",
+                    "use another home (--home) for another model",
+                )
+            return version
+    version = Version(
+        name=base.version_name, number=0, digest=base.digest, kind="base",
+        base_digest=base.digest, template_digest=base.template_digest,
+        state=VersionState.PROMOTED, created_at=utc_now(),
+    )
+    store.versions.create(version)
+    store.versions.go_live(version.name)
+    return version
+
+
+@asynccontextmanager
+async def open_runtime(
+    settings: Settings, progress: Callable[[StartProgress], None] | None = None
+) -> AsyncIterator[Runtime]:
+    """Take the home, start the engine, load what is live, and undo it all at the end.
+
+    BusyError when another process holds the home; EngineUnavailable when vLLM does not start.
+    """
+    home = Home(settings.home)
+    home.create()
+    async with AsyncExitStack() as stack:
+        stack.enter_context(home.lock())
+        store = stack.enter_context(Store.open(home))
+        base = find_model(settings.model, home.path / "digests")
+        version = ensure_base(store, base)
+        process = EngineProcess(
+            base.path, served_name=version.name, run_dir=home.run,
+            log=home.logs / "engine.log", settings=settings.engine,
+        )
+        engine = Engine(process.socket, timeout_s=settings.engine.request_timeout_s)
+        stack.push_async_callback(engine.close)
+        swapper = Swapper(store, engine, keep=min(2, settings.engine.max_loras - 1))
+        supervisor = Supervisor(process, swapper.restore)
+        stack.push_async_callback(supervisor.stop)
+        await supervisor.start(progress)
+        yield Runtime(settings, home, store, base, engine, swapper, supervisor)
