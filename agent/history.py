@@ -1,0 +1,100 @@
+"""Conversations in the engine's shape: how they begin, go on, get shorter, and become records.
+
+Pure functions on lists of OpenAI chat messages (`Wire`). Called by the graph and `agent.runs`.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from agent.prompts import SYSTEM
+from store.records import Message
+
+Wire = dict[str, Any]
+"""One chat message as OpenAI's protocol has it."""
+
+
+def continued(history: list[Wire], update: list[Wire]) -> list[Wire]:
+    """The history with `update` behind it.
+
+    A new question first drops what a failed or killed run left after the last answer: a call
+    without its result breaks every chat template. Its system message replaces the earlier one.
+    """
+    if not history or not update or update[0]["role"] not in ("system", "user"):
+        return history + update
+    kept = list(history)
+    while kept and (kept[-1]["role"] != "assistant" or kept[-1].get("tool_calls")):
+        kept.pop()
+    system = [m for m in update if m["role"] == "system"]
+    if system:
+        kept = system + [m for m in kept if m["role"] != "system"]
+    return kept + [m for m in update if m["role"] != "system"]
+
+
+def with_system(messages: list[Wire]) -> list[Wire]:
+    """The conversation as the model sees it: the usual system message unless it brings its own."""
+    if messages and messages[0]["role"] == "system":
+        return messages
+    return [{"role": "system", "content": SYSTEM}, *messages]
+
+
+def without_oldest_turn(messages: list[Wire]) -> list[Wire] | None:
+    """The conversation without its first question and what followed; None when it has but one."""
+    questions = [i for i, m in enumerate(messages) if m["role"] == "user"]
+    if len(questions) < 2:
+        return None
+    system = [m for m in messages[: questions[1]] if m["role"] == "system"]
+    return system + messages[questions[1] :]
+
+
+def last_question(messages: Sequence[Wire]) -> str:
+    """The text of the last user message, empty when there is none."""
+    texts = (str(m.get("content") or "") for m in reversed(messages) if m["role"] == "user")
+    return next(texts, "")
+
+
+def to_wire(messages: Sequence[Message | Mapping[str, Any]]) -> list[Wire]:
+    """Records or OpenAI messages as the engine takes them. Calls of records get ids."""
+    wire: list[Wire] = []
+    waiting: list[str] = []
+    for place, message in enumerate(messages):
+        if not isinstance(message, Message):
+            wire.append(dict(message))
+            continue
+        entry: Wire = {"role": message.role, "content": message.content}
+        if message.tool_calls:
+            waiting = [f"call-{place}-{i}" for i in range(len(message.tool_calls))]
+            calls = zip(waiting, message.tool_calls, strict=True)
+            entry["tool_calls"] = [_call(name, call) for name, call in calls]
+        elif message.role == "tool":
+            entry["tool_call_id"] = waiting.pop(0) if waiting else f"call-{place}"
+        wire.append(entry)
+    return wire
+
+
+def to_records(messages: Sequence[Wire]) -> tuple[Message, ...]:
+    """Messages as they are kept. Arguments that are not JSON stay text."""
+    return tuple(
+        Message(
+            role=m["role"],
+            content=m.get("content") or "",
+            tool_calls=tuple(
+                {"name": c["function"]["name"], "arguments": _parsed(c["function"]["arguments"])}
+                for c in m.get("tool_calls") or ()
+            ),
+        )
+        for m in messages
+    )
+
+
+def _call(id: str, call: Mapping[str, Any]) -> Wire:
+    arguments = call["arguments"]
+    text = arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
+    return {"id": id, "type": "function", "function": {"name": call["name"], "arguments": text}}
+
+
+def _parsed(arguments: str) -> Any:
+    try:
+        return json.loads(arguments or "{}")
+    except (ValueError, RecursionError):
+        return arguments
