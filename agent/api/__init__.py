@@ -1,0 +1,1 @@
+"""The assistant over HTTP: OpenAI-compatible chat, the models there are, administration."""

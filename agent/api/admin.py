@@ -1,0 +1,50 @@
+"""Administration of a running assistant: what it does, update now, roll back, promote.
+
+Does none of it itself: the actions are callables of AppState. Called by the command line while
+`perennial up` is running.
+"""
+
+from fastapi import APIRouter
+from pydantic import BaseModel
+
+from agent.api.auth import Allowed, State
+from agent.api.errors import ApiError
+from agent.api.state import Actions, AppState, Report
+
+router = APIRouter(prefix="/admin", dependencies=[Allowed])
+
+
+class Promotion(BaseModel):
+    """Which version is to go live."""
+
+    version: str
+
+
+def _actions(state: AppState) -> Actions:
+    if state.actions is None:
+        raise ApiError(404, "this server has no administration", code="not_found")
+    return state.actions
+
+
+@router.get("/status")
+async def status(state: State) -> Report:
+    """Live version, engine, worker: whatever the actions report."""
+    return await _actions(state).status()
+
+
+@router.post("/update", status_code=202)
+async def update(state: State) -> Report:
+    """Start a cycle in the background; 409 while one is running."""
+    return await _actions(state).update()
+
+
+@router.post("/rollback")
+async def rollback(state: State) -> Report:
+    """Make live what was live before; 409 when there is nothing to go back to."""
+    return await _actions(state).roll_back()
+
+
+@router.post("/promote")
+async def promote(body: Promotion, state: State) -> Report:
+    """Make a version live; 404 for an unknown one, 409 for one that may not go live."""
+    return await _actions(state).promote(body.version)

@@ -1,0 +1,37 @@
+"""The HTTP application: chat, models, administration, health. Built by `create_app`.
+
+Starts and stops nothing and owns none of what AppState holds. Served by the command line.
+"""
+
+from typing import Any
+
+from fastapi import FastAPI, Response
+
+from agent.api import admin, errors, openai
+from agent.api.auth import State
+from agent.api.state import AppState
+from store.errors import PerennialError
+
+
+def create_app(state: AppState) -> FastAPI:
+    """The application over `state`."""
+    app = FastAPI(title="Perennial", docs_url=None, redoc_url=None, openapi_url=None)
+    app.state.perennial = state
+    errors.install(app)
+    app.include_router(openai.router)
+    app.include_router(admin.router)
+    app.add_api_route("/health", health)
+    return app
+
+
+async def health(state: State, response: Response) -> dict[str, Any]:
+    """200 when the engine answers and a version is live, else 503. Needs no key, tells no more."""
+    engine = await state.engine.health()
+    try:
+        version: str | None = state.live()
+    except PerennialError:
+        version = None
+    ok = engine and version is not None
+    if not ok:
+        response.status_code = 503
+    return {"status": "ok" if ok else "unavailable", "engine": engine, "version": version}

@@ -1,0 +1,92 @@
+"""Errors as OpenAI's clients expect them: `{"error": {message, type, param, code}}`.
+
+The one place where an exception becomes a status. Installed by `agent.api.app`.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from store.errors import (
+    BusyError,
+    EngineError,
+    EngineRefused,
+    NotFoundError,
+    PerennialError,
+    StateError,
+    UserError,
+)
+
+RETRY_AFTER_S = 2
+"""What a client is told to wait while the engine is away: it is restarted in the meantime."""
+
+
+class ApiError(Exception):
+    """A refusal with its HTTP status, raised inside the API only."""
+
+    def __init__(
+        self, status: int, message: str, *, kind: str = "invalid_request_error",
+        param: str | None = None, code: str | None = None, headers: Mapping[str, str] | None = None,
+    ) -> None:  # fmt: skip
+        super().__init__(message)
+        self.status = status
+        self.headers = dict(headers or {})
+        self.body = {"error": {"message": message, "type": kind, "param": param, "code": code}}
+
+    def response(self) -> JSONResponse:
+        """The refusal as it is sent."""
+        return JSONResponse(self.body, self.status, self.headers)
+
+
+def api_error(error: PerennialError) -> ApiError:
+    """Our error as a refusal."""
+    words = str(error)
+    if isinstance(error, EngineRefused) and error.status == 400:
+        # The engine took our request apart: it is the conversation that does not fit.
+        code = "context_length_exceeded" if "context length" in words else None
+        return ApiError(400, words, param="messages", code=code)
+    if isinstance(error, EngineError):
+        return ApiError(
+            503, words, kind="server_error", code="engine_unavailable",
+            headers={"Retry-After": str(RETRY_AFTER_S)},
+        )  # fmt: skip
+    if isinstance(error, NotFoundError):
+        return ApiError(404, words, code="not_found")
+    if isinstance(error, BusyError | StateError):
+        return ApiError(409, words, code="conflict")
+    if isinstance(error, UserError):
+        return ApiError(400, words)
+    return ApiError(500, words, kind="server_error")
+
+
+def install(app: FastAPI) -> None:
+    """Answer every failure of `app` in OpenAI's shape."""
+
+    @app.exception_handler(ApiError)
+    async def refused(_: Request, error: ApiError) -> JSONResponse:
+        return error.response()
+
+    @app.exception_handler(PerennialError)
+    async def ours(_: Request, error: PerennialError) -> JSONResponse:
+        return api_error(error).response()
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
+        return _invalid(error.errors()[0]).response()
+
+    @app.exception_handler(HTTPException)
+    async def http(_: Request, error: HTTPException) -> JSONResponse:
+        return ApiError(error.status_code, str(error.detail), headers=error.headers).response()
+
+
+def _invalid(first: Mapping[str, Any]) -> ApiError:
+    """The first complaint of pydantic: which field, and what is wrong with it."""
+    path = ".".join(str(part) for part in first["loc"] if part != "body")
+    said = str(first["msg"]).removeprefix("Value error, ")
+    if first["type"] == "json_invalid":
+        return ApiError(400, f"the body is not JSON: {first.get('ctx', {}).get('error', said)}")
+    return ApiError(400, f"{path}: {said}" if path else said, param=path or None)

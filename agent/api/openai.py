@@ -1,0 +1,140 @@
+"""OpenAI's chat completions and models, answered by the agent.
+
+The version is chosen once, at the start of a request: the live one for an alias, else the pinned
+one that was named. Every answer says which in `X-Perennial-Version` and `system_fingerprint`.
+"""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Annotated, Any
+from uuid import uuid4
+
+from fastapi import APIRouter, Header
+from fastapi.responses import JSONResponse, Response, StreamingResponse
+
+from agent.api.auth import Allowed, State
+from agent.api.chunks import completion, sse
+from agent.api.errors import ApiError, api_error
+from agent.api.schemas import ChatRequest, new_messages
+from agent.api.state import AppState
+from agent.history import Wire
+from agent.state import Done, Event
+
+ALIASES = ("live", "perennial")
+"""Model names that mean whatever version is live; the first one is listed first."""
+
+router = APIRouter(prefix="/v1", dependencies=[Allowed])
+
+
+@router.get("/models")
+async def models(state: State) -> dict[str, Any]:
+    """The alias, then every version that the engine holds, with its state and parent."""
+    known = {version.name: version for version in state.store.versions.list()}
+    data = [_model(ALIASES[0], 0) | {"perennial": {"alias_of": state.live()}}]
+    for name in await state.engine.models():
+        version = known.get(name)
+        if version is None:
+            data.append(_model(name, 0))
+            continue
+        about = {"state": version.state, "parent": version.parent, "kind": version.kind}
+        data.append(_model(name, int(version.created_at.timestamp())) | {"perennial": about})
+    return {"object": "list", "data": data}
+
+
+@router.post("/chat/completions")
+async def chat(
+    body: ChatRequest,
+    state: State,
+    x_thread_id: Annotated[str | None, Header()] = None,
+) -> Response:
+    """One run of the agent, whole or as a stream."""
+    try:
+        thread = body.thread(x_thread_id)
+    except ValueError as error:
+        raise ApiError(400, str(error), param="thread_id") from error
+    messages = body.wire()
+    if thread and state.agent.keeps_threads:
+        messages = new_messages(messages)
+    if not any(message["role"] in ("user", "tool") for message in messages):
+        raise ApiError(400, "there is no new user message to answer", param="messages")
+    version = await _version(state, body.model)
+    headers = {"X-Perennial-Version": version}
+    if thread:
+        headers["X-Thread-Id"] = thread
+    run = _Run(state, body, messages, version, thread)
+    if body.stream:
+        return await run.streamed(headers)
+    return await run.whole(headers)
+
+
+class _Run:
+    """One request on its version."""
+
+    def __init__(
+        self, state: AppState, body: ChatRequest, messages: list[Wire], version: str,
+        thread: str | None,
+    ) -> None:  # fmt: skip
+        self._agent = state.agent
+        self._thread = thread
+        self._version = version
+        self._usage = bool(body.stream_options and body.stream_options.include_usage)
+        settings = state.settings.agent
+        self._arguments: dict[str, Any] = {
+            "messages": messages,
+            "registry": state.registry(thread or uuid4().hex),
+            "model": version,
+            "thread": thread,
+            "shown": settings.tools_shown,
+            "embedder": state.embedder,
+            "options": body.options(settings.temperature),
+        }
+
+    async def whole(self, headers: dict[str, str]) -> Response:
+        """The finished answer."""
+        result = await self._agent.run(**self._arguments)
+        if result.fault:
+            raise api_error(result.fault)
+        return JSONResponse(completion(result, self._thread), headers=headers)
+
+    async def streamed(self, headers: dict[str, str]) -> Response:
+        """Wait for the first event, so that an engine that is away is a 503 and no broken 200."""
+        events = self._agent.stream(**self._arguments)
+        try:
+            first = await anext(events)
+        except BaseException:
+            await events.aclose()
+            raise
+        if isinstance(first, Done) and first.result.fault:
+            await events.aclose()
+            raise api_error(first.result.fault)
+        lines = sse(_rejoined(first, events), self._version, self._thread, self._usage)
+        headers |= {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+        return StreamingResponse(lines, media_type="text/event-stream", headers=headers)
+
+
+async def _rejoined(first: Event, rest: AsyncGenerator[Event, None]) -> AsyncGenerator[Event, None]:
+    """The events with the one already taken in front; closing it closes the run."""
+    async with aclosing(rest):
+        yield first
+        async for event in rest:
+            yield event
+
+
+async def _version(state: AppState, model: str) -> str:
+    """The version to pin. 404 naming what exists when the engine does not hold `model`."""
+    if model in ALIASES:
+        return state.live()
+    loaded = await state.engine.models()
+    if model in loaded:
+        return model
+    known = {version.name: version.state for version in state.store.versions.list()}
+    why = f" (it is {known[model]} and not loaded)" if model in known else ""
+    raise ApiError(
+        404, f"The model `{model}` does not exist{why}; there are: "
+        f"{', '.join((ALIASES[0], *loaded))}",
+        param="model", code="model_not_found",
+    )  # fmt: skip
+
+
+def _model(name: str, created: int) -> dict[str, Any]:
+    return {"id": name, "object": "model", "created": created, "owned_by": "perennial"}

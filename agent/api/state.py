@@ -1,0 +1,49 @@
+"""What the HTTP application works with, handed over ready-made by the command line.
+
+Opens and closes nothing. The actions of administration are implemented above this layer (adapt)
+and given as callables.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from agent.config_sections import Settings
+from agent.engine import Engine
+from agent.runs import Agent
+from store.store import Store
+from tools.registry import Embedder, Registry
+
+Report = dict[str, Any]
+"""JSON that an action answers with."""
+
+
+@dataclass(frozen=True)
+class Actions:
+    """What /admin can do. PerennialErrors become OpenAI-shaped refusals."""
+
+    status: Callable[[], Awaitable[Report]]
+    update: Callable[[], Awaitable[Report]]
+    """Start a cycle in the background and return at once; BusyError while one is running."""
+    roll_back: Callable[[], Awaitable[Report]]
+    """StateError when there is nothing to go back to."""
+    promote: Callable[[str], Awaitable[Report]]
+    """NotFoundError for an unknown version, StateError for one that may not go live."""
+
+
+@dataclass(frozen=True)
+class AppState:
+    """Everything the application needs."""
+
+    agent: Agent
+    store: Store
+    engine: Engine
+    settings: Settings
+    registry: Callable[[str], Registry]
+    """The tools of one thread (a fresh id where the client names none)."""
+    live: Callable[[], str]
+    """Name of the live version, read once per run. EngineUnavailable while there is none."""
+    embedder: Embedder | None = None
+    """Ranks tools when `agent.tools_shown` is `retrieved`."""
+    actions: Actions | None = None
+    """Without them /admin answers 404."""
