@@ -6,10 +6,13 @@ Called by adapt.loki (training), adapt.stages and adapt.evals (prompts). Loads n
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from store.errors import ConfigError, ModelError
 from store.records import Example, Message
+
+_MARK = "zq9zq9"
 
 
 @dataclass(frozen=True)
@@ -65,8 +68,7 @@ class Renderer:
     def __call__(self, example: Example, generation_prompt: bool = False) -> Rendered:
         """Render one example; with `generation_prompt` it ends where the model would answer.
 
-        Raises ModelError when the template rewrites what came before (its prefixes are not
-        prefixes), ConfigError when a message of another role than assistant carries loss.
+        Raises ModelError when the template rewrites what came before an answer, ConfigError when a message of another role than assistant carries loss.
         """
         messages, tools = example.messages, example.tools
         full = self.text(messages, tools, generation_prompt)
@@ -96,15 +98,28 @@ class Renderer:
                 "only assistant messages are trained on",
             )
         before = self.text(example.messages[:index], example.tools, generation_prompt=True)
-        after = self.text(example.messages[: index + 1], example.tools)
-        if not (after.startswith(before) and full.startswith(after)):
-            raise ModelError(
-                f"the chat template rewrites earlier text, so the tokens of message {index} "
-                "cannot be told apart",
-                "train one assistant message, the last, per example",
-            )
-        # The template's line break behind the end-of-turn token is never generated.
-        return len(before), len(after.rstrip())
+        if full.startswith(before):
+            after = self.text(example.messages[: index + 1], example.tools)
+            if after.startswith(before) and full.startswith(after):
+                # The template's line break behind the end-of-turn token is never generated.
+                return len(before), len(after.rstrip())
+            # Qwen3 writes an empty thought into the last answer only: then the end-of-turn text
+            # tells where the answer ends.
+            end = full.find(self.end_of_turn, len(before)) if self.end_of_turn else -1
+            if end >= 0:
+                return len(before), end + len(self.end_of_turn)
+        raise ModelError(
+            f"the chat template rewrites earlier text, so the tokens of message {index} "
+            "cannot be told apart",
+            "train one assistant message, the last, per example",
+        )
+
+    @cached_property
+    def end_of_turn(self) -> str:
+        """What the template writes behind an answer, without white space; may be empty."""
+        asked = Message(role="user", content="a")
+        told = self.text((asked, Message(role="assistant", content=_MARK)))
+        return told.rpartition(_MARK)[2].strip()
 
 
 def render(tokenizer: Any, example: Example, generation_prompt: bool = False) -> Rendered:

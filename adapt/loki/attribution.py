@@ -21,12 +21,12 @@ import torch
 from torch import Tensor, nn
 from transformers import DynamicCache
 
+from adapt.loki.anatomy import HINT, decoder_layers
 from adapt.loki.selection import SelectionCounts, rows_per_layer
 from store.errors import ConfigError, ModelError
 
 DEFINITION = "release"
 _BATCH_TOKENS = 2048
-_PARTS = ("self_attn", "mlp", "input_layernorm", "post_attention_layernorm")
 
 
 @dataclass
@@ -114,26 +114,6 @@ def score_batch(model: nn.Module, prompts: Sequence[Sequence[int]], m: int = 7) 
     return torch.stack(sums, 1)
 
 
-def decoder_layers(model: nn.Module) -> list[nn.Module]:
-    """The decoder layers of a supported model. Raises ModelError naming what is missing."""
-    hint = "supported: causal language models built like Qwen2, Qwen3, Llama or Mistral"
-    wanted = ["model.embed_tokens", "model.norm", "model.rotary_emb", "lm_head", "model.layers.0"]
-    wanted += [f"model.layers.0.{part}" for part in (*_PARTS, "mlp.down_proj")]
-    for name in wanted:
-        try:
-            model.get_submodule(name)
-        except AttributeError:
-            raise ModelError(f"{type(model).__name__} has no module {name}", hint) from None
-    config = getattr(model, "config", None)
-    attention = getattr(config, "_attn_implementation", None)
-    if attention not in ("sdpa", "eager"):
-        raise ModelError(
-            f"attention implementation {attention!r} takes no mask per row",
-            'load the model with attn_implementation="sdpa"',
-        )
-    return list(model.get_submodule("model.layers").children())
-
-
 def _batches(prompts: Sequence[Sequence[int]]) -> Iterator[list[int]]:
     """Indices of prompts of similar length, at most a budget of padded tokens each."""
     order = sorted(range(len(prompts)), key=lambda i: (len(prompts[i]), i))
@@ -161,7 +141,7 @@ def _prefill(model: nn.Module, ids: Tensor, lengths: Tensor) -> _Prefill:
             raise ModelError(
                 f"layer {index} of {type(model).__name__} does more after its down_proj than add "
                 "the residual",
-                "supported: models built like Qwen2, Qwen3, Llama or Mistral",
+                HINT,
             )
     last = hidden[torch.arange(len(ids), device=ids.device), lengths - 1]
     targets = model.get_submodule("lm_head")(last).argmax(-1)

@@ -18,7 +18,7 @@ from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 from torch.nn import functional
 
-from adapt.loki.attribution import decoder_layers
+from adapt.loki.anatomy import decoder_layers
 from adapt.loki.selection import Mask
 from store.errors import ModelError
 from store.files import write_atomic

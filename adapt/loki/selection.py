@@ -5,7 +5,6 @@ It computes no scores and trains nothing. Called by adapt.stages and adapt.loki;
 """
 
 import json
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -18,6 +17,8 @@ from store.files import write_atomic
 from store.records import digest_of
 
 Rule = Literal["lowest", "random", "highest"]
+
+_HINT = "run attribution again"
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class SelectionCounts:
     @classmethod
     def load(cls, path: Path) -> "SelectionCounts":
         """Read what `save` wrote. Raises ModelError for anything else."""
-        fields = _read(path, "counts")
+        fields = _read(path, set(cls.__dataclass_fields__))
         return cls(
             lowest=np.asarray(fields["lowest"], dtype=np.int32),
             highest=np.asarray(fields["highest"], dtype=np.int32),
@@ -96,15 +97,19 @@ class Mask:
         return digest_of(asdict(self))
 
     def save(self, path: Path) -> None:
-        """Write as JSON, whole or not at all; the same mask gives the same bytes."""
-        write_atomic(path, json.dumps(asdict(self), sort_keys=True) + "\n")
+        """Write as JSON with its digest, whole or not at all; equal masks give equal bytes."""
+        fields = asdict(self) | {"digest": self.digest}
+        write_atomic(path, json.dumps(fields, sort_keys=True) + "\n")
 
     @classmethod
     def load(cls, path: Path) -> "Mask":
-        """Read what `save` wrote. Raises ModelError for anything else."""
-        fields = _read(path, "mask")
-        fields["rows"] = tuple(tuple(rows) for rows in fields["rows"])
-        return cls(**fields)
+        """Read what `save` wrote. Raises ModelError for anything else, or changed rows."""
+        fields = _read(path, {*cls.__dataclass_fields__, "digest"})
+        digest = fields.pop("digest")
+        mask = cls(**{**fields, "rows": tuple(tuple(rows) for rows in fields["rows"])})
+        if mask.digest != digest:
+            raise ModelError(f"the mask {path} differs from its digest", _HINT)
+        return mask
 
 
 def rows_per_layer(d_model: int, quota: float) -> int:
@@ -146,16 +151,11 @@ def select(
     return Mask(rows, d_model, counts.quota, name, base_digest, corpus_digest)
 
 
-def _read(path: Path, kind: str) -> dict[str, Any]:
-    expected: Mapping[str, set[str]] = {
-        "counts": set(SelectionCounts.__dataclass_fields__),
-        "mask": set(Mask.__dataclass_fields__),
-    }
-    hint = "run attribution again"
+def _read(path: Path, expected: set[str]) -> dict[str, Any]:
     try:
         fields = json.loads(Path(path).read_text())
     except (OSError, ValueError) as error:
-        raise ModelError(f"the {kind} file {path} cannot be read: {error}", hint) from error
-    if not isinstance(fields, dict) or set(fields) != expected[kind]:
-        raise ModelError(f"{path} is not a {kind} file", hint)
+        raise ModelError(f"{path} cannot be read: {error}", _HINT) from error
+    if not isinstance(fields, dict) or set(fields) != expected:
+        raise ModelError(f"{path} does not hold {', '.join(sorted(expected))}", _HINT)
     return fields

@@ -116,7 +116,7 @@ def test_an_unsupported_model_names_what_is_missing(tmp_path):
     model = load(tmp_path, "llama")
     model.model.layers[0].mlp.other = model.model.layers[0].mlp.down_proj
     del model.model.layers[0].mlp.down_proj
-    with pytest.raises(ModelError, match="mlp.down_proj"):
+    with pytest.raises(ModelError, match=r"mlp\.down_proj"):
         attribute(model, [[1, 2]], 10)
 
 

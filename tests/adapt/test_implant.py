@@ -29,8 +29,9 @@ QUICK = ImplantSettings(
 def example(index: int) -> Example:
     messages = (
         Message(role="user", content=f"what is number {index}"),
-        Message(role="assistant", content=f"the answer is {index * index} " * (1 + index % 3),
-                loss=True),
+        Message(
+            role="assistant", content=f"the answer is {index * index} " * (1 + index % 3), loss=True
+        ),
     )
     return Example(
         digest=digest_of(index), kind="qa", messages=messages, documents=("d",), split="train"
@@ -76,9 +77,7 @@ def train_with_peft(model, tokenizer, settings):
         parameter.requires_grad_("lora_A" in name)
     sequences = prepare(Renderer(tokenizer), EXAMPLES, 512).sequences
     lengths = [len(s.token_ids) for s in sequences]
-    steps = [
-        b for e in range(settings.epochs) for b in plan(lengths, settings.batch_tokens, 0, e)
-    ]
+    steps = [b for e in range(settings.epochs) for b in plan(lengths, settings.batch_tokens, 0, e)]
     optimizer = torch.optim.AdamW(trained, weight_decay=0.0)
     for step, indices in enumerate(steps):
         optimizer.param_groups[0]["lr"] = settings.learning_rate * training.rate_factor(
@@ -160,9 +159,8 @@ def test_a_killed_run_resumes_to_the_same_bits(model, tokenizer, tmp_path, at):
         [json.loads(line) for line in (tmp_path / f"{name}.jsonl").read_text().splitlines()]
         for name in ("whole", "resumed")
     ]
-    assert [[(e["step"], e["loss"]) for e in log] for log in logs][0] == [
-        (e["step"], e["loss"]) for e in logs[1]
-    ]
+    first, second = ([(entry["step"], entry["loss"]) for entry in log] for log in logs)
+    assert first == second
 
 
 def test_a_checkpoint_of_other_settings_is_not_used(model, tokenizer, tmp_path):
@@ -188,10 +186,8 @@ def test_a_warm_start_goes_on_from_the_earlier_rows(model, tokenizer, tmp_path):
 def test_a_warm_start_of_another_mask_is_refused(model, tokenizer, tmp_path):
     implant(model, tokenizer, EXAMPLES, MASK, QUICK, tmp_path / "a")
     other = Mask(((1, 5, 31), (0, 2, 63)), 64, 5.0, "lowest", "b" * 64, "c" * 64)
-    with pytest.raises(ModelError, match="layers.0.mlp.down_proj.lora_B"):
-        implant(
-            model, tokenizer, EXAMPLES, other, QUICK, tmp_path / "b", warm_start=tmp_path / "a"
-        )
+    with pytest.raises(ModelError, match=r"layers\.0\.mlp\.down_proj\.lora_B"):
+        implant(model, tokenizer, EXAMPLES, other, QUICK, tmp_path / "b", warm_start=tmp_path / "a")
 
 
 def test_a_mask_of_another_model_is_refused(model, tokenizer, tmp_path):

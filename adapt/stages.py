@@ -1,0 +1,172 @@
+"""The heavy stages as functions of a JSON request: attribution, implanting, composing, probing.
+
+Each loads a model, calls one numeric module and names what it wrote. Runs in the child process of
+`adapt.stage.run_stage`; nothing else imports it. Every result can be made again from the request
+with the same bytes, and an interrupted implant goes on from its checkpoint.
+
+Common request fields: `model_dir` (path), `threads` (optional; 0 leaves the process's own).
+"""
+
+import random
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from adapt.base import read_conversations
+from adapt.compose import Part, compose
+from adapt.loki.attribution import attribute
+from adapt.loki.batches import cut_prompts
+from adapt.loki.implant import ImplantSettings, implant
+from adapt.loki.selection import Mask, select
+from adapt.probe import make_probe
+from adapt.render import Renderer
+from store.errors import ConfigError, ModelError, UserError
+from store.records import Example, digest_of
+
+Progress = Callable[[dict[str, Any]], None]
+
+_MAX_PROMPT = 512
+
+
+def attribute_stage(request: dict[str, Any], work_dir: Path, progress: Progress) -> dict[str, Any]:
+    """Score the rows over general conversations and select a mask.
+
+    Request: `conversations` (JSON-lines file; a seeded sample of `prompts` of them is used, each
+    cut at a random place of its answers), `quota_percent`, `seed`, `base_digest`, optional `rule`.
+    Result: `mask` and `counts` (paths), `digest` (of the mask), `rank`, `samples`, `seconds`.
+    """
+    began = time.monotonic()
+    if not request.get("conversations"):
+        raise ConfigError(
+            "this base model brings no general corpus, which attribution needs",
+            "set update.general_corpus to a JSON-lines file of conversations",
+        )
+    corpus = Path(request["conversations"])
+    seed, wanted = request.get("seed", 0), request.get("prompts", 300)
+    conversations = read_conversations(corpus)
+    chosen = random.Random(f"{seed}/attribute").sample(
+        conversations, min(wanted, len(conversations))
+    )
+    model, tokenizer = _load(request)
+    renderer = Renderer(tokenizer)
+    counts = attribute(
+        model,
+        cut_prompts([renderer(example) for example in chosen], seed, _MAX_PROMPT),
+        request["quota_percent"],
+        progress=lambda done, total: progress({"done": done, "total": total, "text": "prompts"}),
+    )
+    counts.save(work_dir / "counts.json")
+    corpus_digest = digest_of([example.digest for example in chosen])
+    mask = select(
+        counts, request["base_digest"], corpus_digest, request.get("rule", "lowest"), seed
+    )
+    mask.save(work_dir / "mask.json")
+    return {
+        "mask": str(work_dir / "mask.json"),
+        "counts": str(work_dir / "counts.json"),
+        "digest": mask.digest,
+        "rank": mask.rank,
+        "samples": counts.samples,
+        "seconds": time.monotonic() - began,
+    }
+
+
+def implant_stage(request: dict[str, Any], work_dir: Path, progress: Progress) -> dict[str, Any]:
+    """Train the mask's rows on examples.
+
+    Request: `examples` and optional `held_out` (JSON-lines files of Example), `mask` (path),
+    `settings` (fields of ImplantSettings), optional `warm_start` (adapter directory).
+    Result: the fields of ImplantResult; `path` is the adapter. The live log is `loss.jsonl`.
+    """
+    settings = ImplantSettings(**request.get("settings", {}))
+    warm_start, held_out = request.get("warm_start"), request.get("held_out")
+    examples = _examples(request["examples"])
+    mask = Mask.load(Path(request["mask"]))
+    model, tokenizer = _load(request)
+
+    def on_step(entry: dict[str, Any]) -> None:
+        text = f"loss {entry['loss']:.3f}, {entry['tokens_per_second']} tokens/s"
+        progress({"done": entry["step"], "total": entry["steps"], "text": text, **entry})
+
+    result = implant(
+        model,
+        tokenizer,
+        examples,
+        mask,
+        settings,
+        work_dir / "adapter",
+        work_dir / "checkpoint",
+        on_step,
+        warm_start=Path(warm_start) if warm_start else None,
+        held_out=_examples(held_out) if held_out else (),
+        log_path=work_dir / "loss.jsonl",
+    )
+    return asdict(result)
+
+
+def compose_stage(request: dict[str, Any], work_dir: Path, progress: Progress) -> dict[str, Any]:
+    """Write the sum of adapters as one, and probe it.
+
+    Request: `parts`, a list of `{"path", "scale"}`; `prompts` and optional `k` as for probing.
+    Result: `path` (the adapter), `rank` (its largest), `probe`.
+    """
+    parts = [Part(Path(part["path"]), part["scale"]) for part in request["parts"]]
+    composition = compose(parts, work_dir / "adapter")
+    probed = probe_stage({**request, "adapter_dir": str(composition.path)}, work_dir, progress)
+    return {"path": str(composition.path), "rank": composition.rank, **probed}
+
+
+def probe_stage(request: dict[str, Any], work_dir: Path, progress: Progress) -> dict[str, Any]:
+    """The likeliest next tokens of a version, in fp32.
+
+    Request: `adapter_dir` (path or null), `prompts` (rendered text), optional `k`.
+    Result: `probe`, the JSON of a Probe.
+    """
+    _set_threads(request)
+    adapter = request.get("adapter_dir")
+    probe = make_probe(
+        Path(request["model_dir"]),
+        Path(adapter) if adapter else None,
+        request["prompts"],
+        request.get("k", 5),
+    )
+    progress({"done": len(probe.prompts), "total": len(probe.prompts), "text": "probe"})
+    return {"probe": probe.model_dump(mode="json")}
+
+
+def _set_threads(request: dict[str, Any]) -> None:
+    if request.get("threads"):
+        torch.set_num_threads(request["threads"])
+
+
+def _load(request: dict[str, Any]) -> tuple[Any, Any]:
+    """Model and tokenizer: float32 on a CPU, the stored type on a GPU when there is one."""
+    _set_threads(request)
+    gpu = torch.cuda.is_available()
+    path = request["model_dir"]
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(path)
+        model = AutoModelForCausalLM.from_pretrained(
+            path, dtype="auto" if gpu else torch.float32, attn_implementation="sdpa"
+        )
+    except (OSError, ValueError, RuntimeError, KeyError) as error:
+        raise ModelError(
+            f"the model {path} cannot be loaded: {error}",
+            "it needs config.json, safetensors weights and a tokenizer",
+        ) from error
+    return model.eval().to("cuda" if gpu else "cpu"), tokenizer
+
+
+def _examples(path: str) -> list[Example]:
+    try:
+        lines = Path(path).read_text().splitlines()
+        return [Example.model_validate_json(line) for line in lines if line.strip()]
+    except (OSError, ValueError) as error:
+        raise UserError(f"the examples {path} cannot be read: {error}", "synthesise again") from (
+            error
+        )
