@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import torch
 import typer
 from torch.nn import functional
-from transformers import Qwen3Config, Qwen3ForCausalLM
+from transformers import AutoTokenizer, Qwen3Config, Qwen3ForCausalLM
 
 from examples.pico.batches import IGNORE, Batches
 from examples.pico.vocabulary import build_tokenizer
@@ -81,15 +81,17 @@ def main(
     torch._dynamo.config.cache_size_limit = 32
     torch.set_num_threads(threads)
     out.mkdir(parents=True, exist_ok=True)
-    tokenizer = build_tokenizer(seed)
+    checkpoint = out / "checkpoint.pt"
+    resume = resume and checkpoint.exists()
+    # A vocabulary trained again on a changed stream would not fit the weights.
+    tokenizer = AutoTokenizer.from_pretrained(out / "model") if resume else build_tokenizer(seed)
     end, pad = tokenizer.convert_tokens_to_ids(["<|end|>", "<|pad|>"])
     model = build_model(len(tokenizer), end, pad, seed)
     model.set_attn_implementation("eager")
     model.model.forward = torch.compile(model.model.forward, dynamic=False)
     steppers = optimizers(model, rate)
     done, step, spent = 0, 0, 0.0
-    checkpoint = out / "checkpoint.pt"
-    if resume and checkpoint.exists():
+    if resume:
         state = torch.load(checkpoint, weights_only=True)
         model.load_state_dict(state["model"])
         for o, s in zip(steppers, state["optimizers"], strict=True):

@@ -7,7 +7,7 @@ the embedded model.
 import random
 from typing import NamedTuple
 
-from tools.virtual_api.words import ADJECTIVES, NOUNS, made_up
+from tools.virtual_api.words import ADJECTIVES, NOUNS, code, made_up
 
 
 class Puzzle(NamedTuple):
@@ -19,8 +19,12 @@ class Puzzle(NamedTuple):
 
 
 def copying(rng: random.Random) -> Puzzle:
-    """Repeat words and made-up words."""
-    words = [rng.choice(NOUNS) if rng.random() < 0.5 else made_up(rng) for _ in range(rng.randint(2, 6))]
+    """Repeat words, made-up words, codes and numbers."""
+    makers = (
+        lambda: rng.choice(NOUNS), lambda: made_up(rng, 3), lambda: made_up(rng).capitalize(),
+        lambda: code(rng), lambda: str(rng.randrange(10_000)),
+    )
+    words = [rng.choice(makers)() for _ in range(rng.randint(2, 6))]
     text = " ".join(words)
     return Puzzle("copying", f"Repeat: {text}", text)
 

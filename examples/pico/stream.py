@@ -9,7 +9,7 @@ import random
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from adapt.evals.abilities import ABILITIES
+from adapt.evals.abilities import ABILITIES, copying
 from adapt.evals.encyclopedia import KNOWN_SEED, Fact, facts
 from adapt.rewrite import api_rows
 from agent.prompts import SYSTEM, names_only
@@ -86,10 +86,10 @@ class Stream:
         self.facts = facts(KNOWN_SEED)
         self.fresh: list[Catalogue] = []
         self.kinds: tuple[tuple[float, Callable[[], Conversation]], ...] = (
-            (0.34, lambda: self.tool_use("single")), (0.14, lambda: self.tool_use("multi")),
-            (0.07, lambda: self.tool_use("cross")), (0.09, lambda: self.tool_use("none")),
-            (0.03, self.calculator), (0.05, self.search), (0.03, self.describe_open),
-            (0.08, self.puzzle), (0.08, self.fact), (0.07, self.closed_call),
+            (0.26, lambda: self.tool_use("single")), (0.11, lambda: self.tool_use("multi")),
+            (0.06, lambda: self.tool_use("cross")), (0.09, lambda: self.tool_use("none")),
+            (0.02, self.calculator), (0.03, self.search), (0.02, self.describe_open),
+            (0.16, self.puzzle), (0.15, self.fact), (0.08, self.closed_call),
             (0.02, self.describe_known),
         )
 
@@ -149,7 +149,7 @@ class Stream:
 
     def puzzle(self) -> Conversation:
         """A general ability."""
-        p = self.rng.choice(ABILITIES)(self.rng)
+        p = self.rng.choice((copying, *ABILITIES))(self.rng)
         return Conversation([*user(p.question), say(p.answer)], [])
 
     def fact(self) -> Conversation:
