@@ -38,6 +38,8 @@ from store.records import (
 )
 
 Outputs = dict[str, Any]
+PROBES = ("What is 12 plus 7?", "Which tools do you have?")
+"""Asked of every version; two questions on what is new join them."""
 
 
 @dataclass(frozen=True)
@@ -128,8 +130,7 @@ async def attribute_base(context: Context) -> Outputs:
         await context.child("adapt.stages:attribute_stage", request)
         folder.mkdir(exist_ok=True)
         write_atomic(path, (context.work / "child" / "mask.json").read_bytes())
-    return {"mask": json.loads(path.read_text()).get("digest") or digest_of(path.read_text()),
-            "mask_path": str(path)}
+    return {"mask": Mask.load(path).digest, "mask_path": str(path)}
 
 
 async def implant_update(
@@ -198,7 +199,7 @@ async def compose_version(context: Context, update: Outputs) -> Outputs:
         parts.append({"path": str(skill), "scale": scale})
         skills = (SkillUse(vector=vector.digest, scale=scale),)
     request = {"model_dir": str(runtime.base.path), "parts": parts,
-               "prompts": runtime.probe_prompts()}
+               "questions": [*PROBES, *_new_questions(context)]}
     result = await context.child("adapt.stages:compose_stage", request)
     digest = store.artifacts.put(Path(result["path"]))
     known = store.versions.by_digest(digest)
@@ -242,6 +243,12 @@ async def evaluate(context: Context, version: Outputs) -> Outputs:
             asked += len(suite.items)
         reports[suite.name] = pair
     return {"reports": reports, "probe_difference": round(probe.max_abs_diff, 5) if probe else None}
+
+
+def _new_questions(context: Context) -> list[str]:
+    """Two questions on the cycle's documents: there a stale or missing adapter shows at once."""
+    held_out = context.runtime.store.examples.of_cycle(context.number, "held_out")
+    return [e.messages[-1].content for e in held_out[:2]]
 
 
 def _known_report(runtime: Runtime, version: str, suite: str) -> EvalReport | None:

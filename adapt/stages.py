@@ -25,6 +25,7 @@ from adapt.loki.implant import ImplantSettings, implant
 from adapt.loki.selection import Mask, select
 from adapt.probe import make_probe
 from adapt.render import Renderer
+from agent.prompts import SYSTEM
 from store.errors import ConfigError, ModelError, UserError
 from store.records import Example, digest_of
 
@@ -124,19 +125,31 @@ def compose_stage(request: dict[str, Any], work_dir: Path, progress: Progress) -
 def probe_stage(request: dict[str, Any], work_dir: Path, progress: Progress) -> dict[str, Any]:
     """The likeliest next tokens of a version, in fp32.
 
-    Request: `adapter_dir` (path or null), `prompts` (rendered text), optional `k`.
-    Result: `probe`, the JSON of a Probe.
+    Request: `adapter_dir` (path or null), `prompts` (rendered text) or `questions` (what a user
+    says; the chat template is applied), optional `k`. Result: `probe`, the JSON of a Probe.
     """
     _set_threads(request)
     adapter = request.get("adapter_dir")
     probe = make_probe(
         Path(request["model_dir"]),
         Path(adapter) if adapter else None,
-        request["prompts"],
+        request.get("prompts") or _asked(request),
         request.get("k", 5),
     )
     progress({"done": len(probe.prompts), "total": len(probe.prompts), "text": "probe"})
     return {"probe": probe.model_dump(mode="json")}
+
+
+def _asked(request: dict[str, Any]) -> list[str]:
+    """The request's questions as the model is asked them."""
+    tokenizer = AutoTokenizer.from_pretrained(request["model_dir"])
+    return [
+        tokenizer.apply_chat_template(
+            [{"role": "system", "content": SYSTEM}, {"role": "user", "content": question}],
+            tokenize=False, add_generation_prompt=True,
+        )
+        for question in request["questions"]
+    ]
 
 
 def _set_threads(request: dict[str, Any]) -> None:
