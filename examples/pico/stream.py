@@ -17,12 +17,15 @@ from tools.calculate import Calculate
 from tools.search import SearchDocuments
 from tools.virtual_api.catalogue import Catalogue, build_catalogue, schema_of
 from tools.virtual_api.executor import TRANSIENT
-from tools.virtual_api.lexicon import CATEGORIES, UNSEEN_CATEGORIES, fresh_category
+from tools.virtual_api.lexicon import (
+    CATEGORIES,
+    KNOWN_CATEGORIES,
+    UNSEEN_CATEGORIES,
+    fresh_category,
+)
 from tools.virtual_api.tasks import Task, TaskWriter
 from tools.virtual_api.words import ADJECTIVES, NOUNS, made_up
 
-KNOWN_CATEGORIES = ("Travel", "Music")
-"""Categories whose schemas the embedded model knows by heart."""
 SEEN = [c for c in CATEGORIES if c.name not in UNSEEN_CATEGORIES and c.name not in KNOWN_CATEGORIES]
 BANNED = frozenset(
     w for c in CATEGORIES if c.name in UNSEEN_CATEGORIES

@@ -149,6 +149,9 @@ CATEGORIES: tuple[Category, ...] = (
 UNSEEN_CATEGORIES = ("Astronomy", "Museums", "Veterinary", "Shipping", "Genealogy", "Printing")
 """Held out of every training stream."""
 
+KNOWN_CATEGORIES = ("Travel", "Music")
+"""Categories whose schemas in `build_catalogue(0)` the embedded model knows by heart."""
+
 
 def fresh_category(rng: random.Random, banned: Collection[str] = ()) -> Category:
     """A category that exists nowhere else: random words of the banks, none of `banned`."""

@@ -7,6 +7,7 @@ tasks that no offered API solves.
 
 import json
 import random
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -67,6 +68,17 @@ class Judgement:
 _REFUSALS = ("cannot", "can't", "unable", "no tool", "not able")
 
 
+def refuses(answer: str) -> bool:
+    """Whether an answer says that the thing cannot be done."""
+    return any(r in answer.lower() for r in _REFUSALS)
+
+
+def holds(answer: str, value: str) -> bool:
+    """Whether an answer says a value as it is: `7` is not in `47`, nor in `4.7`."""
+    bounded = rf"(?<!\w)(?<!\d[.,-]){re.escape(value)}(?!\w)(?![.,-]\d)"
+    return re.search(bounded, answer) is not None
+
+
 def judge(task: Task, session: Session, answer: str) -> Judgement:
     """Score by end state and answer; no model judges."""
     if not answer.strip():
@@ -74,14 +86,14 @@ def judge(task: Task, session: Session, answer: str) -> Judgement:
     if task.kind == "none":
         if session.calls:
             return Judgement(False, "called a tool although none fits")
-        refused = any(r in answer.lower() for r in _REFUSALS)
+        refused = refuses(answer)
         return Judgement(refused, "refused" if refused else "did not say that it cannot")
     if session.state_digest() != task.state:
         return Judgement(False, "the end state differs")
     made = [json.dumps([c.function, c.arguments], sort_keys=True) for c, ok in session.calls if ok]
     if len(made) != len(set(made)):
         return Judgement(False, "repeated a call that had succeeded")
-    missing = [v for v in task.expected if v not in answer]
+    missing = [v for v in task.expected if not holds(answer, v)]
     if missing:
         return Judgement(False, f"the answer lacks {', '.join(missing)}")
     return Judgement(True, "solved")
