@@ -68,7 +68,8 @@ class Renderer:
     def __call__(self, example: Example, generation_prompt: bool = False) -> Rendered:
         """Render one example; with `generation_prompt` it ends where the model would answer.
 
-        Raises ModelError when the template rewrites what came before an answer, ConfigError when a message of another role than assistant carries loss.
+        Raises ModelError when the template rewrites what came before an answer, ConfigError when
+        a message of another role than assistant carries loss.
         """
         messages, tools = example.messages, example.tools
         full = self.text(messages, tools, generation_prompt)

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -132,7 +133,7 @@ class Killed(Exception):
 @pytest.mark.parametrize("at", [1, 5, 9])
 def test_a_killed_run_resumes_to_the_same_bits(model, tokenizer, tmp_path, at):
     """Killed before the first checkpoint, after one, and in a later epoch with held-out loss."""
-    settings = ImplantSettings(**{**vars(QUICK), "patience": 3})
+    settings = replace(QUICK, patience=3)
     held_out = [example(index) for index in range(30, 34)]
 
     def run(name, progress=None, checkpoints=True):
@@ -165,7 +166,7 @@ def test_a_killed_run_resumes_to_the_same_bits(model, tokenizer, tmp_path, at):
 
 def test_a_checkpoint_of_other_settings_is_not_used(model, tokenizer, tmp_path):
     implant(model, tokenizer, EXAMPLES, MASK, QUICK, tmp_path / "a", tmp_path / "ck")
-    other = ImplantSettings(**{**vars(QUICK), "seed": 1})
+    other = replace(QUICK, seed=1)
     steps = []
     implant(
         model, tokenizer, EXAMPLES, MASK, other, tmp_path / "b", tmp_path / "ck",
@@ -205,37 +206,34 @@ def test_a_loss_that_is_no_number_stops_the_run(model, tokenizer, tmp_path):
 
 
 def test_early_stop_keeps_the_best_rows(model, tokenizer, tmp_path):
-    """Held-out text that contradicts the training text gets worse at once."""
-    held_out = [
-        Example(
-            digest=digest_of("x"), kind="qa", documents=("d",),
-            messages=(
-                Message(role="user", content="what is number 3"),
-                Message(role="assistant", content="zebra quartz jumping", loss=True),
-            ),
-        )
-    ]  # fmt: skip
-    settings = ImplantSettings(**{**vars(QUICK), "patience": 1, "epochs": 12})
+    """At a rate that overshoots, an epoch soon makes the held-out loss worse."""
+    held_out = [example(index) for index in range(30, 34)]
+    settings = replace(QUICK, patience=1, epochs=30, learning_rate=0.5)
     result = implant(
         model, tokenizer, EXAMPLES, MASK, settings, tmp_path / "out", held_out=held_out
     )
-    per_epoch = len(plan([40] * 20, 200, 0, 0))
-    assert result.steps < 12 * per_epoch
-    assert result.held_out_loss is not None
+    lengths = [len(s.token_ids) for s in prepare(Renderer(tokenizer), EXAMPLES, 512).sequences]
+    assert result.steps < sum(len(plan(lengths, 200, 0, epoch)) for epoch in range(30))
+    kept = PeftModel.from_pretrained(model, str(tmp_path / "out"))
+    batch = collate(prepare(Renderer(tokenizer), held_out, 512).sequences)
+    with torch.no_grad():
+        logits = kept(input_ids=batch.ids).logits.flatten(0, 1)[batch.positions]
+    loss = functional.cross_entropy(logits, batch.targets).item()
+    assert result.held_out_loss == pytest.approx(loss, rel=1e-3)
 
 
 def test_examples_that_do_not_fit_are_counted(model, tokenizer, tmp_path):
-    settings = ImplantSettings(**{**vars(QUICK), "epochs": 1, "max_length": 60})
+    settings = replace(QUICK, epochs=1, max_length=38)
     result = implant(model, tokenizer, EXAMPLES, MASK, settings, tmp_path / "out")
     assert result.skipped > 0
     assert result.skipped + result.examples == len(EXAMPLES)
-    none = ImplantSettings(**{**vars(QUICK), "max_length": 4})
+    none = replace(QUICK, max_length=4)
     with pytest.raises(StageError, match="none of 20"):
         implant(model, tokenizer, EXAMPLES, MASK, none, tmp_path / "none")
 
 
 def test_bfloat16_learns_too(model, tokenizer, tmp_path):
-    settings = ImplantSettings(**{**vars(QUICK), "precision": "bfloat16"})
+    settings = replace(QUICK, precision="bfloat16")
     result = implant(model, tokenizer, EXAMPLES, MASK, settings, tmp_path / "out")
     assert result.last_loss < result.first_loss
 
