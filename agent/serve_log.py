@@ -4,10 +4,12 @@ import os
 import re
 from pathlib import Path
 
-PREFIX = re.compile(r"^(\([\w-]+ pid=\d+\) )?((INFO|WARNING|ERROR) [\d-]+ [\d:]+ \[[^\]]*\] ?)?")
+PREFIX = re.compile(
+    r"^(?:\([\w-]+ pid=\d+\) )?(?:(INFO|WARNING|ERROR) [\d-]+ [\d:]+ \[[^\]]*\] ?)?"
+)
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 CAUSE = re.compile(r"^(?:[\w.]+\.)?(\w*(?:Error|Exception)|Killed)\b(: .+)?")
-DULL = ("Route:", "warnings.warn", "nanobind", " - leaked", "█", "▄", "Traceback", "  File ")
+DULL = ("Route:", "Available routes", "█", "▄")
 TAIL_BYTES = 200_000
 
 
@@ -19,31 +21,32 @@ def rotate(log: Path) -> None:
 
 
 def lines(log: Path) -> list[str]:
-    """The last lines without colours and vLLM's prefixes; empty when there is no log."""
+    """The last lines without colours; empty when there is no log."""
     try:
         with log.open("rb") as file:
             file.seek(max(log.stat().st_size - TAIL_BYTES, 0))
             text = file.read().decode(errors="replace")
     except OSError:
         return []
-    bare = (PREFIX.sub("", ANSI.sub("", line).rstrip()) for line in text.splitlines())
-    return [line for line in bare if line.strip()]
+    return [line for line in ANSI.sub("", text).splitlines() if line.strip()]
 
 
 def last_step(log: Path) -> str:
-    """The last line that says what the engine is doing, at most 120 characters."""
+    """What the engine last said it was doing, at most 120 characters; empty before it spoke."""
     for line in reversed(lines(log)):
-        if not line.startswith(" ") and not any(mark in line for mark in DULL):
-            return line[:120]
+        match = PREFIX.match(line)
+        said = line[match.end() :].strip() if match and match[1] == "INFO" else ""
+        if said and not any(mark in said for mark in DULL):
+            return said[:120]
     return ""
 
 
 def cause(log: Path) -> str:
     """The error that ended the engine: the first one raised, else the last few lines."""
-    found = lines(log)
+    found = [PREFIX.sub("", line).strip() for line in lines(log)]
     for line in found:
-        match = CAUSE.match(line.strip())
+        match = CAUSE.match(line)
         # Some of vLLM's errors only say that another one is the cause.
         if match and match[2] and "root cause" not in line:
-            return line.strip()[:500]
-    return " | ".join(line.strip() for line in found[-5:])[:1000]
+            return line[:500]
+    return " | ".join(line for line in found[-5:] if line)[:1000]
