@@ -60,6 +60,8 @@ class Agent:
         self.keeps_threads = checkpointer is not None
         self._graph = build_graph(checkpointer) if checkpointer else _plain_graph()
         self._on_episode = on_episode
+        self.mixed_runs = 0
+        """Runs that more than one version answered; a mistake of ours when not 0."""
         self._pinned: Counter[str] = Counter()
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
@@ -198,6 +200,7 @@ class Agent:
             completion_tokens=trace.completion_tokens,
             malformed=trace.malformed,
         )
+        self.mixed_runs += len(result.models) > 1
         if self._on_episode:
             await asyncio.to_thread(self._on_episode, _episode(result, thread or result.id))
         return result
