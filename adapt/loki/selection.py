@@ -116,7 +116,7 @@ def rows_per_layer(d_model: int, quota: float) -> int:
     """k = floor(d_model x quota / 100). Raises ConfigError when that is none or more than all."""
     # Fractions, because 0.29 * 100 is 28.999999999999996 in floating point.
     k = int(Fraction(str(quota)) * d_model / 100)
-    if not 1 <= k <= d_model:
+    if quota > 100 or k < 1:
         raise ConfigError(
             f"a quota of {quota}% selects {k} of {d_model} rows per layer",
             f"choose a quota from {100 / d_model:.3g} to 100",
