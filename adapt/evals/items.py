@@ -4,6 +4,7 @@ Asks nothing and scores nothing. Written by adapt.evals.suites, asked by adapt.e
 by adapt.evals.checks.
 """
 
+import json
 from dataclasses import asdict
 from functools import cached_property
 from typing import Any, Literal
@@ -91,7 +92,8 @@ class Suite(Record):
 
 def task_check(task: Task, catalogue_seed: int) -> dict[str, Any]:
     """The check of a task of the universe with that seed, as JSON."""
-    return {"kind": "task", "catalogue_seed": catalogue_seed, "task": asdict(task)}
+    stored = json.loads(json.dumps(asdict(task)))
+    return {"kind": "task", "catalogue_seed": catalogue_seed, "task": stored}
 
 
 def task_of(check: dict[str, Any]) -> Task:
