@@ -6,12 +6,9 @@ carried from one round to the next. Measured on held-out tasks of the source. A 
 where it was. About five minutes on two cores for the embedded model.
 """
 
-import json
-import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,7 +18,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from adapt.base import BaseModel, conversation, find_model, read_conversations
+from adapt.base import BaseModel, find_model
 from adapt.loki.attribution import attribute
 from adapt.loki.batches import cut_prompts
 from adapt.loki.implant import ImplantSettings, implant
@@ -29,22 +26,25 @@ from adapt.loki.rows import load_rows
 from adapt.loki.selection import Mask, select
 from adapt.render import Renderer
 from adapt.skill.environment import Episode, Rewards
+from adapt.skill.policy import lora_over
 from adapt.skill.rollout import Sampler, end_token, rollout
 from adapt.skill.train import GrpoSettings, train_skill
 from adapt.skill.vector import save_vector
 from adapt.synthesize import synthesize
 from agent.config import UpdateSettings
-from examples.pico.stream import Stream
-from store.records import Document, Example, digest_of, utc_now
+from examples.skill.source import (
+    KINDS,
+    documents_of,
+    general_examples,
+    held_out_tasks,
+    task_source,
+)
+from store.records import digest_of
 from tools.virtual_api.catalogue import Catalogue, Tool, build_catalogue
-from tools.virtual_api.tasks import Task, TaskKind, TaskWriter
+from tools.virtual_api.tasks import Task
 
 SOURCE = ("Logistics", "Events")
 """Categories that the embedded model has read schemas of, but does not know by heart."""
-KINDS: tuple[tuple[TaskKind, float], ...] = (
-    ("single", 0.45), ("multi", 0.25), ("cross", 0.15), ("none", 0.15),
-)
-OFFERED = (3, 6)
 console = Console()
 
 
@@ -58,54 +58,6 @@ class Workplace:
     work: Path
     seed: int
     threads: int
-
-
-def task_source(
-    catalogue: Catalogue, tools: Sequence[Tool], banned: frozenset[str] = frozenset()
-) -> Callable[[random.Random], Task]:
-    """A writer of tasks over some tools, all randomness from its generator; none of `banned`."""
-
-    def write(rng: random.Random) -> Task:
-        while True:
-            kind = rng.choices([k for k, _ in KINDS], [w for _, w in KINDS])[0]
-            task = TaskWriter(catalogue, tools, rng, OFFERED).write(kind)
-            if task.digest not in banned:
-                return task
-
-    return write
-
-
-def held_out_tasks(catalogue: Catalogue, tools: Sequence[Tool], count: int) -> list[Task]:
-    """Tasks that training never plays."""
-    rng = random.Random(f"held-out/{catalogue.seed}")
-    write = task_source(catalogue, tools)
-    return [write(rng) for _ in range(count)]
-
-
-def general_examples(base: BaseModel, count: int, seed: int) -> list[Example]:
-    """Conversations that must not be forgotten: the model's own, else the pretraining stream."""
-    if base.general_corpus:
-        found = read_conversations(base.general_corpus)
-        return random.Random(f"{seed}/general").sample(found, min(count, len(found)))
-    stream = Stream(seed)
-    stream.progress = 1.0
-    return [conversation(plain(c.messages), c.tools) for c in islice(stream, count)]
-
-
-def plain(messages: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Messages whose tool calls are `{"name", "arguments"}`."""
-    for m in messages:
-        yield {**m, "tool_calls": [c["function"] for c in m.get("tool_calls", ())]}
-
-
-def documents_of(tools: Sequence[Tool]) -> list[Document]:
-    """The documentation of tools as an update cycle would take it in."""
-    texts = [json.dumps(tool.to_json()) for tool in tools]
-    return [
-        Document(digest=digest_of(text), source="skill", address=tool.name, title=tool.name,
-                 text=text, kind="api", fetched_at=utc_now())
-        for tool, text in zip(tools, texts, strict=True)
-    ]
 
 
 def load_model(base: BaseModel) -> Any:
@@ -189,3 +141,77 @@ def measure(
                if kind in ("all", t.kind)]
         scores[kind] = round(sum(own) / max(1, len(own)), 4)
     return scores
+
+
+def play_round(
+    place: Workplace, number: int, tools: Sequence[Tool], grpo: GrpoSettings, epochs: int,
+    tasks: int, start: dict[str, torch.Tensor] | None,
+) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """One round: documents, games, and what they gave before and after."""
+    name = f"round {number}"
+    model, sft_digest = learn_documents(place, tools, f"round-{number}", epochs)
+    held_out = held_out_tasks(place.catalogue, tools, tasks)
+    before = measure(place, model, held_out, grpo.max_new_tokens)
+    console.print(f"{name}: {before['all']:.0%} of {tasks} held-out tasks before RL")
+    write = task_source(place.catalogue, tools, frozenset(t.digest for t in held_out))
+    with bar(f"{name}: games") as show:
+        result = train_skill(
+            model, place.tokenizer, place.catalogue, write, grpo, Rewards(),
+            sft_digest=sft_digest, start=start, checkpoint_dir=place.work / f"round-{number}-grpo",
+            log_path=place.work / f"round-{number}-grpo.jsonl",
+            progress=lambda p: show(int(p["step"]), grpo.steps, f"reward {p['reward']:.2f}, "
+                                    f"solved {p['solved']:.0%}, kl {p['kl']:.3f}"),
+        )
+    with lora_over(model, grpo.rank, result.tensors) as policy:
+        after = measure(place, policy, held_out, grpo.max_new_tokens)
+    console.print(f"{name}: {after['all']:.0%} after RL {result.stopped}")
+    return result.tensors, {
+        "tools": [t.name for t in tools], "tasks": tasks, "solved_before": before,
+        "solved_after": after, "steps": len(result.curve), "stopped": result.stopped,
+        "reward_curve": [p["reward"] for p in result.curve],
+        "solved_curve": [p["solved"] for p in result.curve], "seconds": round(result.seconds),
+    }
+
+
+def main(
+    model: Annotated[str, typer.Option(help="Model directory, or pico.")] = "pico",
+    out: Annotated[Path, typer.Option(help="Where the vector goes.")] = Path("agent/pico/skill"),
+    work: Annotated[Path, typer.Option(help="Checkpoints and logs.")] = Path("runs/skill"),
+    steps: Annotated[int, typer.Option(help="RL steps of a round.")] = 15,
+    rounds: Annotated[int, typer.Option(help="Disjoint parts of the source.")] = 2,
+    epochs: Annotated[int, typer.Option(help="Passes over the documentation.")] = 6,
+    tasks: Annotated[int, typer.Option(help="Held-out tasks to measure on, per round.")] = 120,
+    threads: Annotated[int, typer.Option()] = 2,
+    seed: Annotated[int, typer.Option()] = 0,
+) -> None:
+    """Train, measure, and write the vector; nothing is written when it does not help."""
+    torch.set_num_threads(threads)
+    work.mkdir(parents=True, exist_ok=True)
+    base = find_model(model, work / "digests")
+    catalogue = build_catalogue(0)
+    tokenizer = AutoTokenizer.from_pretrained(base.path)
+    place = Workplace(base, tokenizer, catalogue, work, seed, threads)
+    tools = [tool for category in SOURCE for tool in catalogue.category(category)]
+    grpo = GrpoSettings(steps=steps, threads=threads, seed=seed)
+    vector: dict[str, torch.Tensor] | None = None
+    told: list[dict[str, Any]] = []
+    for number in range(rounds):
+        part = tools[number::rounds]
+        vector, facts = play_round(place, number + 1, part, grpo, epochs, tasks, vector)
+        told.append(facts)
+    last = told[-1]
+    if vector is None or last["solved_after"]["all"] <= last["solved_before"]["all"]:
+        console.print(f"RL did not help; {out} is as it was. Try more steps.", style="bold red")
+        raise typer.Exit(1)
+    recipe = {
+        "method": "LoKI on documentation and first calls, then GRPO on closed-book episodes",
+        "command": "python -m examples.train_skill", "categories": list(SOURCE),
+        "kinds": dict(KINDS), "epochs": epochs, "grpo": asdict(grpo), "rewards": asdict(Rewards()),
+    }
+    record = save_vector(vector, out, base, domain=" and ".join(SOURCE), recipe=recipe,
+                         rounds=rounds, facts={"rounds_measured": told})
+    console.print(f"{out}: {record.digest[:12]} for base {base.digest[:12]}")
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,4 +1,4 @@
-"""GRPO (arXiv 2402.03300): its settings, its arithmetic, and the signs that it has stopped learning.
+"""GRPO (arXiv 2402.03300): its settings, its arithmetic, and when to stop.
 
 Tensors and numbers in, numbers out: no model, no episodes. Called by adapt.skill.train.
 """

@@ -87,16 +87,18 @@ class Sampler:
         tokens: list[list[int]] = [[] for _ in pieces]
         logprobs: list[list[float]] = [[] for _ in pieces]
         speaking = torch.ones(len(pieces), dtype=torch.bool, device=self.device)
-        for _ in range(self.max_new_tokens):
-            drawn, logs = self._draw(self._read(ids, real))
+        logits = self._read_shared(chunks, ids, real)
+        while True:
+            drawn, logs = self._draw(logits)
             for row in speaking.nonzero()[:, 0].tolist():
                 tokens[row].append(int(drawn[row]))
                 logprobs[row].append(float(logs[row]))
             real = speaking[:, None].clone()
             ids = drawn[:, None]
             speaking = speaking & (drawn != self.end)
-            if not speaking.any():
+            if not speaking.any() or max(map(len, tokens)) == self.max_new_tokens:
                 break
+            logits = self._read(ids, real)
         # Who spoke in the last step has a token that is drawn but not read.
         self.unfed = [[int(i)] if r else [] for i, r in zip(ids[:, 0], real[:, 0], strict=True)]
         return [Spoken(tuple(t), tuple(p)) for t, p in zip(tokens, logprobs, strict=True)]
@@ -108,6 +110,20 @@ class Sampler:
         self.cache.batch_select_indices(index)
         self.seen = self.seen[index]
         self.unfed = [self.unfed[row] for row in rows]
+
+    def _read_shared(self, chunks: list[list[int]], ids: Tensor, real: Tensor) -> Tensor:
+        """`_read`, but a prompt that several new conversations share is read once."""
+        if self.seen is not None:
+            return self._read(ids, real)
+        first: dict[tuple[int, ...], int] = {}
+        rows = [first.setdefault(tuple(chunk), len(first)) for chunk in chunks]
+        where = [rows.index(number) for number in range(len(first))]
+        logits = self._read(ids[where], real[where])
+        index = torch.tensor(rows, device=self.device)
+        self.cache.batch_select_indices(index)
+        assert self.seen is not None
+        self.seen = self.seen[index]
+        return logits[index]
 
     def _read(self, ids: Tensor, real: Tensor) -> Tensor:
         """Logits [B, vocabulary] after `ids` [B, T]; positions where `real` is False are holes."""
@@ -143,7 +159,7 @@ class _Track:
 
 
 def end_token(renderer: Renderer) -> int:
-    """The token that ends an assistant's message. ModelError when the template has no such token."""
+    """The token that ends an assistant's message. ModelError when there is no such token."""
     asked = (Message(role="user", content="a"),)
     said = (*asked, Message(role="assistant", content="b"))
     whole = renderer.text(said).rstrip()

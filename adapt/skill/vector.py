@@ -79,7 +79,7 @@ def read_card(path: Path) -> SkillVector:
 
 
 def load_vector(path: Path, base: BaseModel) -> LoadedVector:
-    """A vector for `base`. Raises ModelError when it was made for another base, template or shape."""
+    """A vector for `base`. ModelError when it was made for another base, template or shape."""
     from safetensors.torch import load
 
     record, facts = _read(path)
