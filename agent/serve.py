@@ -29,7 +29,7 @@ from store.errors import BusyError, EngineError, EngineUnavailable
 
 MAX_SOCKET_BYTES = 107
 """Linux takes 108 bytes for a Unix socket's path, the last one zero."""
-STOP_S = 15.0
+STOP_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)

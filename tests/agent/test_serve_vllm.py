@@ -67,7 +67,7 @@ def test_refusals_come_in_the_engines_words(
             await refused(engine.load_adapter("serve-c", tmp_path), 404, "serve-c")
             await refused(engine.unload_adapter("serve-d"), 404, "serve-d")
             await refused(engine.chat("serve-e", USER, max_tokens=4), 404, "serve-e")
-            await refused(engine.chat("base", USER, max_tokens=4000), 400, "maximum context")
+            await refused(engine.chat("base", USER, max_tokens=4000), 400, "max_model_len")
             await engine.unload_adapter("serve-b")
             assert await engine.health()
 
