@@ -81,7 +81,7 @@ main() {
   fi
   if [ "$(cat "$project_stamp" 2>/dev/null || true)" != "$want_project" ]; then
     # The build backend is in the lock, so nothing is resolved or fetched here.
-    install "$links" --no-build-isolation -e .
+    install "" --no-build-isolation -e .
     echo "$want_project" >"$project_stamp"
   fi
 }
