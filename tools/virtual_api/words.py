@@ -55,6 +55,12 @@ def made_up(rng: random.Random, syllables: int = 2) -> str:
     return "".join(parts) + rng.choice(_CODAS)
 
 
+def spliced(rng: random.Random) -> str:
+    """A word with English spelling that is in no bank: the start of one noun, the end of another."""
+    start, end = rng.choice(NOUNS), rng.choice(NOUNS)
+    return start[: rng.randint(2, 4)] + end[-rng.randint(3, 5) :]
+
+
 def title(rng: random.Random) -> str:
     """A made-up proper name of one or two words, capitalised."""
     words = [made_up(rng, rng.choice((2, 2, 3))).capitalize()]
@@ -83,9 +89,14 @@ def abbreviate(rng: random.Random, phrase: str) -> str:
     else:
         stem = made_up(rng, 1) + "_" + words[-1][:3]
     decorated = (stem, stem, f"{rng.choice('pqxink')}_{stem}", f"{stem}_{rng.choice(_SUFFIXES)}")
-    return rng.choice(decorated)
+    name = rng.choice(decorated)
+    # A name that is also a word would be said in the query.
+    return f"{name}z" if name in words or name in _SPOKEN else name
 
 
+_SPOKEN = frozenset(
+    "after also and being call can for get give has let look need not off set the then what".split()
+)
 _SUFFIXES = ("no", "val", "key", "str", "ref", "id", "nm", "opt", "sel")
 
 
