@@ -24,6 +24,7 @@ class Store:
 
     def __init__(self, home: Home, database: Database, embedder: Embedder) -> None:
         self.home = home
+        self.embedder = embedder
         self.database = database
         self.artifacts = Artifacts(home.artifacts)
         self.documents = Documents(database, home.chroma, embedder)

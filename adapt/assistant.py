@@ -1,0 +1,47 @@
+"""The assistant of a runtime: its agent with kept threads, and the tools it has.
+
+Starts no engine and serves nothing. Opened by adapt.up and the command line.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from adapt.runtime import Runtime
+from agent.runs import Agent
+from agent.threads import open_threads
+from store import Store
+from tools.calculate import Calculate
+from tools.registry import Embedder, Registry
+from tools.search import SearchDocuments
+from tools.virtual import Sessions, virtual_tools
+from tools.virtual_api.catalogue import build_catalogue
+
+UNIVERSE_SEED = 0
+"""The published universe: the one that the embedded model's tasks are about."""
+
+
+@dataclass(frozen=True)
+class Assistant:
+    """An agent and what it works with."""
+
+    agent: Agent
+    registry: Registry
+    embedder: Embedder
+
+
+def toolbox(store: Store) -> Registry:
+    """The universe's APIs (each thread has a world of its own), search, arithmetic."""
+    catalogue = build_catalogue(UNIVERSE_SEED)
+    tools = virtual_tools(catalogue, Sessions(catalogue))
+    return Registry([SearchDocuments(store.documents), Calculate(), *tools])
+
+
+@asynccontextmanager
+async def open_assistant(runtime: Runtime) -> AsyncIterator[Assistant]:
+    """The assistant, its threads open until the block ends. Versions in use are kept loaded."""
+    store = runtime.store
+    async with open_threads(runtime.home.threads_database) as threads:
+        agent = Agent(runtime.engine, runtime.settings.agent, threads, store.episodes.add)
+        runtime.swap.pinned = agent.pinned
+        yield Assistant(agent, toolbox(store), store.embedder)

@@ -1,0 +1,114 @@
+"""The commands of several words: source, cycles and versions, parsed only.
+
+As perennial.py, it imports what does the work inside the commands.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+source = typer.Typer(help="Where documents come from.", no_args_is_help=True)
+versions = typer.Typer(help="What users talk to, and what was tried.", invoke_without_command=True)
+cycles = typer.Typer(help="The updates so far.", invoke_without_command=True)
+
+Name = Annotated[str, typer.Argument(help="Name of a version.")]
+
+
+@source.command("add")
+def source_add(
+    context: typer.Context,
+    name: str,
+    folder: Path,
+    trust: Annotated[float, typer.Option(min=0.0, max=1.0, help="Trust in what it says.")] = 1.0,
+) -> None:
+    """Learn from a folder of Markdown, text and API JSON files."""
+    from adapt.commands import sources
+
+    raise typer.Exit(sources.add(context.obj, name, folder, trust))
+
+
+@source.command("list")
+def source_list(context: typer.Context) -> None:
+    """All sources."""
+    from adapt.commands import sources
+
+    raise typer.Exit(sources.show_all(context.obj))
+
+
+@source.command("remove")
+def source_remove(context: typer.Context, name: str) -> None:
+    """Forget a source. Documents that were read from it stay."""
+    from adapt.commands import sources
+
+    raise typer.Exit(sources.remove(context.obj, name))
+
+
+@cycles.callback()
+def cycles_default(context: typer.Context) -> None:
+    """The updates so far."""
+    if context.invoked_subcommand is None:
+        cycles_list(context)
+
+
+@cycles.command("list")
+def cycles_list(context: typer.Context) -> None:
+    """All updates with their outcome."""
+    from adapt.commands import history
+
+    raise typer.Exit(history.list_cycles(context.obj))
+
+
+@cycles.command("show")
+def cycles_show(context: typer.Context, number: int) -> None:
+    """One update, stage by stage."""
+    from adapt.commands import history
+
+    raise typer.Exit(history.show_cycle(context.obj, number))
+
+
+@versions.callback()
+def versions_default(context: typer.Context) -> None:
+    """What users talk to, and what was tried."""
+    if context.invoked_subcommand is None:
+        versions_list(context)
+
+
+@versions.command("list")
+def versions_list(context: typer.Context) -> None:
+    """All versions with their state."""
+    from adapt.commands import history
+
+    raise typer.Exit(history.list_versions(context.obj))
+
+
+@versions.command("show")
+def versions_show(context: typer.Context, name: Name) -> None:
+    """Where a version comes from, and the evidence for it."""
+    from adapt.commands import history
+
+    raise typer.Exit(history.show_version(context.obj, name))
+
+
+@versions.command("verify")
+def versions_verify(context: typer.Context, name: Name) -> None:
+    """Compare a version's bytes, and what the engine answers, with the record."""
+    from adapt.commands import swaps
+
+    raise typer.Exit(swaps.verify(context.obj, name))
+
+
+@versions.command("promote")
+def versions_promote(context: typer.Context, name: Name) -> None:
+    """Make a version live, whatever the gate said of it."""
+    from adapt.commands import swaps
+
+    raise typer.Exit(swaps.promote(context.obj, name))
+
+
+@versions.command("rollback")
+def versions_rollback(context: typer.Context) -> None:
+    """Go back to the version that was live before."""
+    from adapt.commands import swaps
+
+    raise typer.Exit(swaps.roll_back(context.obj))

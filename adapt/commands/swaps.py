@@ -1,0 +1,96 @@
+"""`perennial versions verify|promote|rollback`: what needs bytes, an engine or a swap."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+from typing import Any
+
+from adapt.commands import Options
+from adapt.running import Running, find_running
+from adapt.runtime import Runtime, open_runtime
+from adapt.show import CycleView
+from adapt.swap import Swapper
+from agent.config import Settings
+from agent.engine import Engine
+from store import Store
+from store.errors import IntegrityError
+from store.records import Version
+
+
+def verify(options: Options, name: str) -> int:
+    """Read every byte of a version again; with a running server, probe its engine as well."""
+    settings = options.settings()
+    with options.read_store() as store:
+        version = store.versions.get(name)
+        _verify_bytes(settings, store, version)
+        difference = asyncio.run(_probed(settings, store, version))
+    said = "the bytes are those recorded"
+    if difference is not None:
+        said += f"; the engine's log-probabilities differ by {difference:.5f}"
+    value = {"version": name, "bytes": True, "probe_difference": difference}
+    options.put(value, f"{name}: {said}")
+    return 0
+
+
+def _verify_bytes(settings: Settings, store: Store, version: Version) -> None:
+    if version.kind == "adapter":
+        store.artifacts.verify(version.path)
+        return
+    from adapt.base import find_model
+
+    base = find_model(settings.model, store.home.path / "digests")
+    if base.digest != version.digest:
+        raise IntegrityError(
+            f"{base.path} has digest {base.digest[:12]}, the record of {version.name} says "
+            f"{version.digest[:12]}",
+            "the model's files changed, or --home belongs to another model",
+        )
+
+
+async def _probed(settings: Settings, store: Store, version: Version) -> float | None:
+    """Largest difference from the probe, None where no engine holds the version."""
+    running = find_running(settings)
+    if running is None:
+        return None
+    async with Engine(running.engine) as engine:
+        if version.name not in await engine.models():
+            return None
+        comparison = await Swapper(store, engine).check(version)
+        return comparison.max_abs_diff if comparison else None
+
+
+def promote(options: Options, name: str) -> int:
+    """Make a version live."""
+    return _swap(
+        options,
+        lambda running: running.promote(name),
+        lambda runtime: runtime.swap.promote(name),
+    )
+
+
+def roll_back(options: Options) -> int:
+    """Go back to what was live before."""
+    return _swap(options, lambda running: running.roll_back(), lambda r: r.swap.roll_back())
+
+
+def _swap(
+    options: Options,
+    there: Callable[[Running], Awaitable[dict[str, Any]]],
+    here: Callable[[Runtime], Awaitable[Any]],
+) -> int:
+    """Swap in the running server, or in a runtime opened for it."""
+
+    async def swap() -> dict[str, Any]:
+        settings = options.settings()
+        running = find_running(settings)
+        if running is not None:
+            return await there(running)
+        with CycleView() as view:
+            async with open_runtime(settings, view.engine) as runtime:
+                return asdict(await here(runtime))
+
+    options.read_store().close()  # a swap in a home that is not there would start an engine first
+    done = asyncio.run(swap())
+    was = f", before: {done['previous']}" if done["previous"] else ""
+    options.put(done, f"{done['live']} is live{was} ({done['milliseconds']:.0f} ms)")
+    return 0

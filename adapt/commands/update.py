@@ -1,0 +1,85 @@
+"""`perennial update`: one cycle now, by the running server or in this process."""
+
+import asyncio
+
+from adapt.commands import Options
+from adapt.cycle import run_cycle
+from adapt.events import Event
+from adapt.running import Running, find_running
+from adapt.runtime import open_runtime
+from adapt.show import CycleView, state
+from agent.config import Settings
+from store import Home, Store
+from store.errors import EngineUnavailable, NotFoundError
+from store.records import Cycle, CycleStage, CycleState
+
+POLL_S = 0.5
+_WELL = {CycleState.PROMOTED, CycleState.SKIPPED}
+
+
+def update(options: Options) -> int:
+    """Run a cycle and show it. 1 when it was rejected, abstained or failed."""
+    cycle = asyncio.run(_update(options.settings()))
+    words = next((s.outputs.get("words") for s in reversed(cycle.stages) if s.outputs), None)
+    said = cycle.error or words or ""
+    if cycle.state is CycleState.SKIPPED:
+        said = "nothing new to learn"
+    options.put(
+        cycle.model_dump(mode="json", exclude={"settings"}),
+        f"cycle {cycle.number} {state(cycle.state.value)}  {said}",
+    )
+    return 0 if cycle.state in _WELL else 1
+
+
+async def _update(settings: Settings) -> Cycle:
+    running = find_running(settings)
+    with CycleView() as view:
+        if running is not None:
+            return await _follow(running, settings, view)
+        async with open_runtime(settings, view.engine) as runtime, runtime.cycle_lock:
+            view.still()
+            return await run_cycle(runtime, view.notify)
+
+
+async def _follow(running: Running, settings: Settings, view: CycleView) -> Cycle:
+    """Have the server run a cycle, and show it from its records and its status."""
+    home = Home(settings.home)
+    with Store.open(home) as store:
+        number = await running.update()
+        shown: set[tuple[CycleStage, str]] = set()
+        while True:
+            cycle = _cycle(store, number)
+            for event in _events(cycle) if cycle else ():
+                if (event.stage, event.kind) not in shown:
+                    shown.add((event.stage, event.kind))
+                    view.notify(event)
+            if cycle is not None and cycle.state is not CycleState.RUNNING:
+                return cycle
+            if home.locked_by() is None:
+                raise EngineUnavailable(
+                    f"the server stopped during cycle {number}",
+                    "the next `perennial up` or `perennial update` goes on with it",
+                )
+            if progress := (await running.status()).get("progress"):
+                view.notify(Event(CycleStage(progress.pop("stage")), "progress", **progress))
+            await asyncio.sleep(POLL_S)
+
+
+def _cycle(store: Store, number: int) -> Cycle | None:
+    try:
+        return store.cycles.get(number)
+    except NotFoundError:
+        # The server has promised the cycle and is about to record it.
+        return None
+
+
+def _events(cycle: Cycle) -> list[Event]:
+    """What the records say as events."""
+    events: list[Event] = []
+    for s in cycle.stages:
+        events.append(Event(s.stage, "started"))
+        if s.outputs is not None:
+            events.append(Event(s.stage, "done", facts=s.outputs, seconds=s.seconds or 0.0))
+        elif s.error is not None:
+            events.append(Event(s.stage, "failed", text=s.error))
+    return events

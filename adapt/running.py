@@ -1,0 +1,168 @@
+"""Talks to the `perennial up` that holds a home, over HTTP. Starts nothing.
+
+`find_running` tells whether there is one. Foreign errors end here. Called by adapt.commands.
+"""
+
+import json
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from agent.config import Settings
+from agent.state import Token, ToolCalled, ToolReplied
+from store import Home
+from store.errors import (
+    BusyError,
+    EngineUnavailable,
+    NotFoundError,
+    PerennialError,
+    StateError,
+    UserError,
+)
+
+Json = dict[str, Any]
+ADMIN_S = 60.0
+_ERRORS: dict[int, type[PerennialError]] = {
+    400: UserError, 401: UserError, 403: UserError, 404: NotFoundError, 409: StateError,
+    503: EngineUnavailable,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The end of an answer: which version gave it, in how many model calls."""
+
+    version: str
+    steps: int
+    episode: str
+
+
+Piece = Token | ToolCalled | ToolReplied | Answer
+
+
+def find_running(settings: Settings) -> "Running | None":
+    """The server of this home; None when nobody holds it.
+
+    BusyError when the holder offers no address: another command, or a server still starting.
+    """
+    home = Home(settings.home)
+    pid = home.locked_by()
+    if pid is None:
+        return None
+    status = home.read_status() or {}
+    if status.get("pid") != pid or not status.get("url"):
+        raise BusyError(
+            f"the home {home.path} is in use by process {pid}, which does not serve (yet)",
+            "wait until it has started or ended, or choose another --home",
+        )
+    secret = settings.server.api_key
+    key = secret.get_secret_value() if secret else ""
+    return Running(status["url"], key, Path(status["engine"]))
+
+
+class Running:
+    """A running server, by its URL. `engine` is the socket of its engine."""
+
+    def __init__(self, url: str, key: str, engine: Path) -> None:
+        self.url = url
+        self.engine = engine
+        self._headers = {"Authorization": f"Bearer {key}"} if key else {}
+
+    async def status(self) -> Json:
+        """Live version, engine, worker."""
+        return await self._call("GET", "/admin/status")
+
+    async def update(self) -> int:
+        """Start a cycle; its number. StateError while one is running."""
+        return (await self._call("POST", "/admin/update"))["cycle"]
+
+    async def roll_back(self) -> Json:
+        """Go back to what was live before."""
+        return await self._call("POST", "/admin/rollback")
+
+    async def promote(self, version: str) -> Json:
+        """Make a version live."""
+        return await self._call("POST", "/admin/promote", {"version": version})
+
+    async def ask(
+        self, question: str, thread: str | None = None, version: str | None = None
+    ) -> AsyncGenerator[Piece, None]:
+        """The answer in pieces, Answer last."""
+        body: Json = {
+            "model": version or "live",
+            "messages": [{"role": "user", "content": question}],
+            "stream": True,
+        }
+        headers = {"X-Thread-Id": thread} if thread else {}
+        try:
+            async with (
+                self._client(None) as client,
+                client.stream("POST", "/v1/chat/completions", json=body, headers=headers) as reply,
+            ):
+                if reply.status_code >= 400:
+                    await reply.aread()
+                    raise _refusal(reply)
+                async with aclosing(_pieces(reply)) as pieces:
+                    async for piece in pieces:
+                        yield piece
+        except httpx.HTTPError as error:
+            raise self._gone(error) from error
+
+    async def _call(self, method: str, path: str, body: Json | None = None) -> Json:
+        try:
+            async with self._client(ADMIN_S) as client:
+                reply = await client.request(method, path, json=body)
+        except httpx.HTTPError as error:
+            raise self._gone(error) from error
+        if reply.status_code >= 400:
+            raise _refusal(reply)
+        return reply.json()
+
+    def _client(self, timeout_s: float | None) -> httpx.AsyncClient:
+        # The address is on this machine: a proxy of the environment has no business here.
+        return httpx.AsyncClient(
+            base_url=self.url, headers=self._headers, timeout=timeout_s, trust_env=False
+        )
+
+    def _gone(self, error: httpx.HTTPError) -> EngineUnavailable:
+        why = str(error) or type(error).__name__
+        return EngineUnavailable(
+            f"the server at {self.url} does not answer: {why}", "is `perennial up` still running?"
+        )
+
+
+async def _pieces(reply: httpx.Response) -> AsyncGenerator[Piece, None]:
+    """What the chunks of a stream say."""
+    version = ""
+    async for line in reply.aiter_lines():
+        data = line.removeprefix("data:").strip()
+        if not line.startswith("data:") or data == "[DONE]":
+            continue
+        chunk: Json = json.loads(data)
+        if "error" in chunk:
+            raise EngineUnavailable(chunk["error"]["message"], "ask again")
+        version = chunk.get("model", version)
+        for choice in chunk["choices"]:
+            if choice["delta"].get("content"):
+                yield Token(choice["delta"]["content"])
+        ours = chunk.get("perennial") or {}
+        if call := ours.get("tool_call"):
+            yield ToolCalled(call["id"], call["name"], call["arguments"])
+        if result := ours.get("tool_result"):
+            yield ToolReplied(result["id"], result["name"], result["content"], result["ok"])
+        if "episode" in ours:
+            yield Answer(version, ours["steps"], ours["episode"])
+
+
+def _refusal(reply: httpx.Response) -> PerennialError:
+    try:
+        words = reply.json()["error"]["message"]
+    except (ValueError, KeyError, TypeError):
+        words = reply.text[:200] or "no words"
+    kind = _ERRORS.get(reply.status_code, PerennialError)
+    hint = "set PERENNIAL_SERVER__API_KEY to the server's key" if reply.status_code == 401 else ""
+    return kind(words, hint)

@@ -1,0 +1,200 @@
+"""What people see of cycles, versions and reports: rich tables, and progress on stderr.
+
+Renders and nothing else; JSON is the commands' business. Called by adapt.commands and adapt.up.
+"""
+
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.status import Status
+from rich.table import Table
+
+from adapt.events import Event
+from agent.serve import StartProgress
+from store.records import CycleStage, EvalReport, GateReport
+
+Row = Mapping[str, Any]
+
+_WHAT = {
+    CycleStage.GATHER: "reading the sources",
+    CycleStage.SYNTHESIZE: "writing examples",
+    CycleStage.ATTRIBUTE: "finding the rows that may change",
+    CycleStage.IMPLANT: "training",
+    CycleStage.COMPOSE: "putting the version together",
+    CycleStage.EVALUATE: "asking both versions",
+    CycleStage.GATE: "judging",
+    CycleStage.SWAP: "swapping",
+}
+_FACTS = {
+    CycleStage.GATHER: ("new",),
+    CycleStage.SYNTHESIZE: ("train", "held_out"),
+    CycleStage.COMPOSE: ("version",),
+    CycleStage.EVALUATE: ("probe_difference",),
+    CycleStage.GATE: ("verdict", "words"),
+    CycleStage.SWAP: ("live", "swap_ms"),
+}
+_COLOURS = {
+    "live": "bold green", "promoted": "green", "rejected": "red", "failed": "red",
+    "abstained": "yellow", "rolled_back": "yellow", "running": "cyan",
+}  # fmt: skip
+
+
+def stdout() -> Console:
+    """The console of results. Made on use: a test or a pipe may have replaced the stream."""
+    return Console(soft_wrap=True)
+
+
+def stderr() -> Console:
+    """The console of everything else."""
+    return Console(stderr=True, soft_wrap=True)
+
+
+class CycleView:
+    """Shows what is going on: one moving line on a terminal, finished steps above it.
+
+    Events may come from any thread. The console defaults to stderr.
+    """
+
+    def __init__(self, console: Console | None = None) -> None:
+        self.console = console or stderr()
+        self._status: Status | None = None
+
+    def __enter__(self) -> "CycleView":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.still()
+
+    def moving(self, text: str) -> None:
+        """Replace the moving line."""
+        if not self.console.is_terminal:
+            return
+        if self._status is None:
+            self._status = self.console.status(escape(text))
+            self._status.start()
+        self._status.update(escape(text))
+
+    def still(self) -> None:
+        """Take the moving line away, so that others can write."""
+        if self._status is not None:
+            self._status.stop()
+            self._status = None
+
+    def line(self, text: str) -> None:
+        """Write a line that stays. `text` may hold rich markup."""
+        self.console.print(text, highlight=False)
+
+    def engine(self, progress: StartProgress) -> None:
+        """The engine is starting."""
+        self.moving(f"starting the engine, {progress.elapsed_s:.0f} s: {progress.step}")
+
+    def notify(self, event: Event) -> None:
+        """A cycle went on."""
+        name = f"{event.stage.value:<11}"
+        what = _WHAT[event.stage]
+        if event.kind == "started":
+            self.moving(f"{name} {what}")
+        elif event.kind == "progress":
+            count = f" {event.done}/{event.total}" if event.total else ""
+            self.moving(f"{name} {what}{count} {event.text}".rstrip())
+        elif event.kind == "failed":
+            self.still()
+            self.line(f"[red]x[/] {name} {escape(event.text)}")
+        else:
+            self.still()
+            time = "before" if event.kind == "resumed" else f"{event.seconds:.1f} s"
+            self.line(f"[green]o[/] {name} {time:>8}  {escape(facts(event.stage, event.facts))}")
+
+
+def facts(stage: CycleStage, outputs: Row) -> str:
+    """The telling part of a stage's outputs."""
+    said = [
+        f"{key.replace('_', ' ')} {outputs[key]}"
+        for key in _FACTS.get(stage, ())
+        if outputs.get(key) is not None
+    ]
+    if outputs.get("refused"):
+        said.append(f"{len(outputs['refused'])} files refused")
+    return ", ".join(said)
+
+
+def state(name: str) -> str:
+    """The name of a state in its colour."""
+    colour = _COLOURS.get(name)
+    return f"[{colour}]{name}[/]" if colour else name
+
+
+def table(rows: Sequence[Row], *columns: str, title: str | None = None) -> Table:
+    """Plain rows as a table; None is shown as nothing."""
+    made = Table(title=title, box=None, pad_edge=False, title_justify="left")
+    for column in columns:
+        made.add_column(column.replace("_", " "), overflow="fold")
+    for row in rows:
+        cells = [_cell(column, row.get(column)) for column in columns]
+        made.add_row(*cells)
+    return made
+
+
+def _cell(column: str, value: Any) -> str:
+    if value is None:
+        return ""
+    if column in ("state", "verdict"):
+        return state(str(value))
+    if isinstance(value, float):
+        return f"{value:.3f}"
+    return escape(str(value))
+
+
+def gate_table(report: GateReport) -> Table:
+    """Every test of a gate report."""
+    rows = [
+        {
+            "suite": t.suite, "test": t.kind, "items": t.items, "live": t.live,
+            "candidate": t.candidate, "difference": t.difference,
+            "interval": f"{t.interval[0]:+.3f} to {t.interval[1]:+.3f}",
+            "e_value": t.e_value, "verdict": t.verdict.value,
+        }
+        for t in report.tests
+    ]  # fmt: skip
+    columns = ("suite", "test", "items", "live", "candidate", "difference", "interval")
+    return table(rows, *columns, "e_value", "verdict", title=report.words)
+
+
+def eval_rows(reports: Sequence[EvalReport], seconds: Sequence[float] = ()) -> list[dict[str, Any]]:
+    """One row per suite and, where there are several, per slice: mean, 95% interval, items."""
+    rows: list[dict[str, Any]] = []
+    for place, report in enumerate(reports):
+        slices = sorted({o.slice for o in report.outcomes})
+        groups = {"all": list(report.outcomes)}
+        if len(slices) > 1:
+            groups |= {s: [o for o in report.outcomes if o.slice == s] for s in slices}
+        for name, outcomes in groups.items():
+            scores = [o.score for o in outcomes]
+            low, high = wilson(sum(scores), len(scores))
+            row: dict[str, Any] = {
+                "suite": report.suite, "slice": name, "mean": sum(scores) / max(len(scores), 1),
+                "low": low, "high": high, "items": len(scores),
+                "faults": sum(o.error is not None for o in outcomes),
+            }  # fmt: skip
+            if name == "all" and place < len(seconds):
+                row["seconds"] = round(seconds[place], 1)
+            rows.append(row)
+    return rows
+
+
+def wilson(successes: float, n: int, z: float = 1.959964) -> tuple[float, float]:
+    """Wilson's 95% interval of a share; (0, 1) of nothing. Partial scores count as they are."""
+    if n == 0:
+        return 0.0, 1.0
+    share = successes / n
+    centre = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * (share * (1 - share) / n + z * z / (4 * n * n)) ** 0.5
+    return max(0.0, centre - half), min(1.0, centre + half)

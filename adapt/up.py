@@ -1,0 +1,189 @@
+"""`perennial up`: engine, assistant, HTTP and worker in one process, until it is told to stop.
+
+Puts the parts together and takes them apart in order: first no more requests, then those under
+way, then the worker (its cycle can be resumed), then the engine. Called by adapt.commands.up.
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import asdict
+from typing import Any
+
+from fastapi import FastAPI
+
+from adapt.assistant import Assistant, open_assistant
+from adapt.cycle import refuse_if_running
+from adapt.runtime import Runtime, open_runtime
+from adapt.schedule import Worker, in_words, trigger_of
+from adapt.serving import bind, serving
+from adapt.show import CycleView
+from agent.api.app import create_app
+from agent.api.errors import api_error
+from agent.api.state import Actions, AppState, Report
+from agent.config import Settings
+from agent.serve import StartProgress
+from store import Home
+from store.errors import BusyError, EngineError
+
+READY_S = 60.0
+"""How long a request waits for an engine that is coming back."""
+DRAIN_S = 30.0
+"""How long requests under way may take once the server was told to stop."""
+
+Opener = Callable[
+    [Settings, Callable[[StartProgress], None] | None], AbstractAsyncContextManager[Runtime]
+]
+
+
+def preflight(settings: Settings) -> None:
+    """What can be refused before anything heavy starts: the home, the port, the schedule."""
+    home = Home(settings.home)
+    if pid := home.locked_by():
+        url = (home.read_status() or {}).get("url")
+        raise BusyError(
+            f"the home {home.path} is in use by process {pid}" + (f" at {url}" if url else ""),
+            "stop that process, or choose another --home",
+        )
+    trigger_of(settings.schedule)
+    bind(settings.server.host, settings.server.port).close()
+
+
+async def up(settings: Settings, view: CycleView, opener: Opener = open_runtime) -> int:
+    """Serve until SIGINT or SIGTERM. 0 when it served, 130 when it was stopped while starting."""
+    preflight(settings)
+    stop = asyncio.Event()
+    task = asyncio.current_task()
+    assert task is not None
+    serves = False
+
+    def on_signal() -> None:
+        # Before the server is up there is nothing to drain: end the start, engine and all.
+        if serves and not stop.is_set():
+            stop.set()
+        else:
+            task.cancel()
+
+    with _signals(on_signal):
+        try:
+            async with opener(settings, view.engine) as runtime, service(runtime, view) as url:
+                serves = True
+                view.still()
+                view.line(f"[bold]{url}[/]  live {runtime.live()}, "
+                          f"updates {in_words(settings.schedule)}")  # fmt: skip
+                await stop.wait()
+                view.line("stopping")
+        except asyncio.CancelledError:
+            return 130 if not stop.is_set() else 0
+    return 0
+
+
+@contextlib.contextmanager
+def _signals(handler: Callable[[], None]):
+    """Have `handler` called on the event loop for SIGINT and SIGTERM."""
+    loop = asyncio.get_running_loop()
+    both = (signal.SIGINT, signal.SIGTERM)
+    for number in both:
+        loop.add_signal_handler(number, handler)
+    try:
+        yield
+    finally:
+        for number in both:
+            loop.remove_signal_handler(number)
+
+
+@asynccontextmanager
+async def service(runtime: Runtime, view: CycleView) -> AsyncIterator[str]:
+    """The assistant over HTTP with its worker, and the home's status; yields the URL."""
+    server = runtime.settings.server
+    async with open_assistant(runtime) as assistant:
+        worker = Worker(runtime, view.notify)
+        app = application(runtime, assistant, worker)
+        warm = asyncio.create_task(_warm(assistant))
+        try:
+            async with serving(app, server.host, server.port, DRAIN_S) as url:
+                # A name for every interface is no address to call.
+                local = url.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")
+                runtime.home.write_status(
+                    {"url": local, "pid": os.getpid(), "engine": str(runtime.engine.socket)}
+                )
+                worker.start()
+                yield url
+        finally:
+            warm.cancel()
+            await worker.stop()
+            (runtime.home.run / "status.json").unlink(missing_ok=True)
+
+
+async def _warm(assistant: Assistant) -> None:
+    """Rank the tools once, so that the first question does not wait for the embedding of all."""
+    if assistant.agent.settings.tools_shown == "retrieved":
+        await asyncio.to_thread(assistant.registry.retrieve, "", 1, assistant.embedder)
+
+
+def application(runtime: Runtime, assistant: Assistant, worker: Worker) -> Any:
+    """The ASGI application: chat, models and administration, behind a wait for the engine."""
+    state = AppState(
+        agent=assistant.agent,
+        store=runtime.store,
+        engine=runtime.engine,
+        settings=runtime.settings,
+        registry=lambda _: assistant.registry,
+        live=runtime.live,
+        embedder=assistant.embedder,
+        actions=actions(runtime, worker),
+    )
+    return _Waiting(create_app(state), runtime)
+
+
+def actions(runtime: Runtime, worker: Worker) -> Actions:
+    """What /admin can do."""
+
+    async def status() -> Report:
+        supervisor = runtime.supervisor
+        return {
+            "live": runtime.live(),
+            "engine": await runtime.engine.health(),
+            "engine_restarts": supervisor.restarts if supervisor else 0,
+            "models": await runtime.engine.models() if await runtime.engine.health() else [],
+            "pid": os.getpid(),
+        } | worker.report()
+
+    async def update() -> Report:
+        return {"cycle": worker.begin()}
+
+    async def roll_back() -> Report:
+        return asdict(await runtime.swap.roll_back())
+
+    async def promote(name: str) -> Report:
+        # A cycle compares with what was live when it began; going back stays possible always.
+        refuse_if_running(runtime)
+        return asdict(await runtime.swap.promote(name))
+
+    return Actions(status, update, roll_back, promote)
+
+
+class _Waiting:
+    """Holds chats back while the engine is being restarted, for READY_S at most; then 503."""
+
+    def __init__(self, app: FastAPI, runtime: Runtime) -> None:
+        self._app = app
+        self._runtime = runtime
+
+    async def __call__(
+        self,
+        scope: dict[str, Any],
+        receive: Callable[[], Awaitable[Any]],
+        send: Callable[[Any], Awaitable[None]],
+    ) -> None:
+        supervisor = self._runtime.supervisor
+        if supervisor and scope["type"] == "http" and scope["path"].startswith("/v1/"):
+            try:
+                await supervisor.ready(READY_S)
+            except EngineError as error:
+                await api_error(error).response()(scope, receive, send)
+                return
+        await self._app(scope, receive, send)

@@ -1,0 +1,179 @@
+"""The command line: it parses, and hands over to adapt.commands.
+
+Everything heavy is imported inside the commands, so that `--help` is there at once. Errors become
+two lines on stderr and an exit code: 2 for what the caller can mend, 1 for everything else,
+130 for Ctrl-C. With PERENNIAL_DEBUG=1 they are tracebacks.
+"""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+from typer.core import TyperGroup
+
+from adapt.commands import Options
+from adapt.commands.groups import cycles, source, versions
+from store.errors import PerennialError, UserError
+
+_SHARED = ("--home", "--json")
+
+
+class _Anywhere(TyperGroup):
+    """`--home` and `--json` mean the same to all commands, so they may follow the command too."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Move them to the front; what follows `--` is left alone."""
+        own = args[: args.index("--")] if "--" in args else args
+        front: list[str] = []
+        rest: list[str] = []
+        words = iter(own)
+        for word in words:
+            if word.partition("=")[0] not in _SHARED:
+                rest.append(word)
+                continue
+            front.append(word)
+            if word == "--home":
+                front += [w for w in [next(words, None)] if w is not None]
+        return super().parse_args(ctx, [*front, *rest, *args[len(own) :]])
+
+
+app = typer.Typer(
+    cls=_Anywhere,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="An agent that keeps learning: documents go into the weights, are tested, and go live.",
+)
+app.add_typer(source, name="source")
+app.add_typer(versions, name="versions")
+app.add_typer(cycles, name="cycles")
+
+Model = Annotated[
+    str | None, typer.Option(help="`pico`, a model directory, or a hub name.", metavar="MODEL")
+]
+Pinned = Annotated[str | None, typer.Option("--model", help="A version instead of the live one.")]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"perennial {version('perennial')}")
+        raise typer.Exit
+
+
+@app.callback()
+def shared(
+    context: typer.Context,
+    home: Annotated[
+        Path | None, typer.Option(envvar="PERENNIAL_HOME", help="Directory with all state.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON value on stdout.")] = False,
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True)] = False,
+) -> None:
+    """Options of all commands; they may stand before or after the command."""
+    context.obj = Options(home, as_json)
+
+
+@app.command()
+def up(
+    context: typer.Context,
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port; 0 takes a free one.")] = None,
+    model: Model = None,
+    interval: Annotated[
+        float | None, typer.Option(help="Minutes between updates.", metavar="MINUTES")
+    ] = None,
+    cron: Annotated[str | None, typer.Option(help="Updates by cron, '0 3 * * *'.")] = None,
+) -> None:
+    """Serve the assistant, and update it by schedule."""
+    from adapt.commands.up import up
+
+    raise typer.Exit(up(context.obj, host, port, model, interval, cron))
+
+
+@app.command()
+def demo(context: typer.Context) -> None:
+    """Learn new APIs and facts end to end, on real engines; the last line is the result."""
+    import asyncio
+
+    from adapt.demo import demo
+
+    raise typer.Exit(asyncio.run(demo(context.obj.home, context.obj.as_json)))
+
+
+@app.command()
+def ask(context: typer.Context, question: str, model: Pinned = None) -> None:
+    """Ask the assistant one question."""
+    from adapt.commands.talk import ask
+
+    raise typer.Exit(ask(context.obj, question, model))
+
+
+@app.command()
+def chat(context: typer.Context, model: Pinned = None) -> None:
+    """Talk with the assistant, one line at a time; it remembers the conversation."""
+    from adapt.commands.talk import chat
+
+    raise typer.Exit(chat(context.obj, model))
+
+
+@app.command()
+def update(context: typer.Context) -> None:
+    """Run one update now. Exit code 1 when nothing went live and something should have."""
+    from adapt.commands.update import update
+
+    raise typer.Exit(update(context.obj))
+
+
+@app.command("eval")
+def evaluate(
+    context: typer.Context,
+    suite: Annotated[str, typer.Argument(help="`pico` for the embedded model, or a suite.")],
+    model: Model = None,
+    pinned: Annotated[str | None, typer.Option("--version", help="A version to test.")] = None,
+) -> None:
+    """Run a test suite and show mean scores with 95% intervals."""
+    from adapt.commands.evals import evaluate
+
+    raise typer.Exit(evaluate(context.obj, suite, model, pinned))
+
+
+@app.command()
+def doctor(context: typer.Context, model: Model = None) -> None:
+    """Check this machine and this home. Exit code 1 when something is broken."""
+    from adapt.commands.checks import doctor
+
+    raise typer.Exit(doctor(context.obj, model))
+
+
+def main() -> NoReturn:
+    """The command `perennial`."""
+    try:
+        app()
+    except Exception as error:
+        # Broad: whatever reaches the command line ends there, as two lines and an exit code.
+        if os.environ.get("PERENNIAL_DEBUG") == "1":
+            raise
+        _complain(error)
+        sys.exit(2 if isinstance(error, UserError) else 1)
+    sys.exit(0)
+
+
+def _complain(error: Exception) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+
+    said, hint = f"{type(error).__name__}: {error}", "PERENNIAL_DEBUG=1 shows where"
+    if isinstance(error, PerennialError):
+        said, hint = error.message, error.hint
+    console = Console(stderr=True, soft_wrap=True)
+    console.print(f"[bold red]error:[/] {escape(said)}", highlight=False)
+    if hint:
+        console.print(f"[bold]hint:[/] {escape(hint)}", highlight=False)
+
+
+if __name__ == "__main__":
+    main()
