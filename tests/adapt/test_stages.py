@@ -1,4 +1,4 @@
-"""The heavy stages through real child processes: base to mask to update to probed version."""
+"""The heavy stages hand over to each other: base to mask to update to probed version."""
 
 import json
 from pathlib import Path
@@ -8,6 +8,7 @@ from tiny_models import build_tiny_model
 
 from adapt.loki.selection import Mask
 from adapt.stage import run_stage
+from adapt.stages import attribute_stage, compose_stage, implant_stage, probe_stage
 from store.errors import StageError
 from store.records import Example, Message, Probe, digest_of
 
@@ -45,11 +46,19 @@ def write_conversations(path: Path) -> Path:
     return path
 
 
+def print_nothing(entry):
+    """A listener for stages whose progress is not looked at; it must be JSON all the same."""
+    json.dumps(entry)
+
+
 def test_the_stages_hand_over_to_each_other(tmp_path):
+    """In this process, to import torch once; test_stage.py runs functions in children."""
+    for name in ("attribute", "implant", "compose", "probe"):
+        (tmp_path / name).mkdir()
+    seen = []
     model = str(build_tiny_model(tmp_path / "base", "qwen3", hidden=64, layers=2))
     common = {"model_dir": model, "threads": 1}
-    attributed = run_stage(
-        "adapt.stages:attribute_stage",
+    attributed = attribute_stage(
         common
         | {
             "conversations": str(write_conversations(tmp_path / "general.jsonl")),
@@ -59,12 +68,11 @@ def test_the_stages_hand_over_to_each_other(tmp_path):
             "base_digest": BASE,
         },
         tmp_path / "attribute",
+        print_nothing,
     )
     mask = Mask.load(Path(attributed["mask"]))
     assert (mask.digest, attributed["samples"]) == (attributed["digest"], 10)
-    seen = []
-    implanted = run_stage(
-        "adapt.stages:implant_stage",
+    implanted = implant_stage(
         common
         | {
             "examples": str(write_examples(tmp_path / "examples.jsonl")),
@@ -75,16 +83,16 @@ def test_the_stages_hand_over_to_each_other(tmp_path):
         seen.append,
     )
     assert seen[-1]["done"] == seen[-1]["total"] == implanted["steps"]
-    composed = run_stage(
-        "adapt.stages:compose_stage",
+    composed = compose_stage(
         common | {"parts": [{"path": implanted["path"], "scale": 1.0}], "prompts": ["say 4"]},
         tmp_path / "compose",
+        print_nothing,
     )
     assert composed["rank"] == mask.rank == 6
-    again = run_stage(
-        "adapt.stages:probe_stage",
+    again = probe_stage(
         common | {"adapter_dir": composed["path"], "prompts": ["say 4"]},
         tmp_path / "probe",
+        print_nothing,
     )
     assert Probe.model_validate(again["probe"]) == Probe.model_validate(composed["probe"])
 
