@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 STAKES = np.array([0.05, 0.15, 0.4, 0.7, 0.99])
-"""Shares of the largest fair bet. The gambler splits the capital over them once, so nothing is tuned
-to the data; large stakes win fast on ties, small ones survive scattered losses. None is 1: one
-loss would end that bet for ever."""
-RESAMPLES = 10_000
+"""Shares of the largest fair bet. The gambler splits the capital over them once, so nothing is
+tuned to the data; large stakes win fast on ties, small ones survive scattered losses. None is 1:
+one loss would end that bet for ever."""
+RESAMPLES = 5_000
 
 
 def e_value_above(differences: Floats, bound: float) -> float:
@@ -60,7 +60,7 @@ def _interval(values: tuple[float, ...], counts: tuple[int, ...], seed: int) -> 
 
 
 def mcnemar_p(differences: Floats) -> float:
-    """Two-sided exact McNemar test: are items won and items lost equally likely? 1.0 on no change."""
+    """Two-sided exact McNemar test: are won and lost items equally likely? 1.0 on no change."""
     from scipy.stats import binomtest  # a second of start-up that only a gate needs
 
     won, lost = int((differences > 0).sum()), int((differences < 0).sum())

@@ -60,8 +60,8 @@ def decide(pairs: Mapping[str, Pair], settings: GateSettings) -> GateReport:
     """
     live, candidate = _versions(pairs)
     paired = {name: pair_up(*pair) for name, pair in pairs.items()}
-    tests = tuple(test_suite(name, p, settings) for name, p in paired.items())
-    verdict, words = _overall(tests, [f"{n}: {p.fault}" for n, p in paired.items() if p.fault])
+    tests = tuple(judge_suite(name, p, settings) for name, p in paired.items())
+    verdict, words = overall(tests, [f"{n}: {p.fault}" for n, p in paired.items() if p.fault])
     reports = tuple(report.digest for pair in pairs.values() for report in pair)
     body = [live, candidate, reports, settings.model_dump(), [t.model_dump() for t in tests]]
     return GateReport(
@@ -97,7 +97,7 @@ def pair_up(live: EvalReport, candidate: EvalReport) -> Paired:
     return Paired(scores[:, 0], scores[:, 1], fault)
 
 
-def test_suite(name: str, paired: Paired, settings: GateSettings) -> SuiteTest:
+def judge_suite(name: str, paired: Paired, settings: GateSettings) -> SuiteTest:
     """The test of one suite: superiority for `learned`, non-inferiority for any other."""
     kind: Literal["superiority", "non_inferiority"] = (
         "superiority" if name == LEARNED else "non_inferiority"
@@ -172,7 +172,7 @@ def _not_inferior(test: SuiteTest, proof: float) -> tuple[Verdict, str]:
     return Verdict.ABSTAIN, f"{limit} as observed, which may be chance"
 
 
-def _overall(tests: Sequence[SuiteTest], faults: Sequence[str]) -> tuple[Verdict, str]:
+def overall(tests: Sequence[SuiteTest], faults: Sequence[str]) -> tuple[Verdict, str]:
     """The verdict on the candidate, and the suites it rests on."""
     by: dict[Verdict, list[SuiteTest]] = {v: [t for t in tests if t.verdict is v] for v in Verdict}
     names = {t.suite for t in tests}

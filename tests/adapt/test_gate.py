@@ -1,0 +1,230 @@
+"""The gate: verdicts on constructed pairs, evidence under the null, words and digest."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from adapt.eprocess import e_value_above, e_value_below, interval_95, mcnemar_p
+from adapt.gate import decide
+from adapt.gate_calibrate import Effect, Scenario, simulate
+from agent.config import GateSettings
+from store.errors import ConfigError
+from store.records import EvalReport, GateReport, ItemOutcome, SuiteTest, Verdict, utc_now
+
+SETTINGS = GateSettings()
+
+
+def report(
+    suite: str, version: str, scores: Sequence[float], error: str | None = None, **changes: object
+) -> EvalReport:
+    """A report with these scores; `error` is an engine fault on the first item."""
+    outcomes = tuple(
+        ItemOutcome(item=f"{suite}-{i}", slice="s", score=s, error=error if i == 0 else None)
+        for i, s in enumerate(scores)
+    )
+    made = EvalReport(
+        digest=f"{suite}-{version}", version=version, suite=suite, suite_digest=suite,
+        decoding={"temperature": 0.0}, engine={}, outcomes=outcomes, created_at=utc_now(),
+    )  # fmt: skip
+    return made.model_copy(update=changes)
+
+
+def pair(
+    suite: str, won: int, lost: int, tied: int, error: str | None = None
+) -> tuple[EvalReport, EvalReport]:
+    """Reports in which the candidate wins, loses and ties that many items."""
+    live = [0.0] * won + [1.0] * lost + [1.0] * tied
+    candidate = [1.0] * won + [0.0] * lost + [1.0] * tied
+    return report(suite, "v1", live), report(suite, "v2", candidate, error)
+
+
+def judged(
+    learned: tuple[int, int, int] = (80, 2, 78), error: str | None = None,
+    **others: tuple[int, int, int],
+) -> GateReport:  # fmt: skip
+    """The verdict on `learned` and the other suites, given as (won, lost, tied)."""
+    others = others or {"kept": (1, 1, 118), "tools": (0, 0, 120), "general": (0, 0, 100)}
+    pairs = {"learned": pair("learned", *learned, error)}
+    return decide(pairs | {n: pair(n, *c) for n, c in others.items()}, SETTINGS)
+
+
+def by_suite(report: GateReport) -> dict[str, SuiteTest]:
+    return {t.suite: t for t in report.tests}
+
+
+def test_a_clear_gain_without_loss_is_promoted() -> None:
+    """Every claim stands: the candidate is promoted, and the numbers are those of the pairs."""
+    result = judged()
+    learned = by_suite(result)["learned"]
+    assert result.verdict is Verdict.PROMOTE
+    assert (result.live, result.candidate, len(result.reports)) == ("v1", "v2", 8)
+    assert learned.kind == "superiority" and learned.items == 160
+    assert learned.difference == pytest.approx(78 / 160)
+    assert learned.interval[0] < learned.difference < learned.interval[1]
+    assert learned.e_value > 20 > learned.e_against
+    assert "80 of 160 right before, 158 after" in learned.words
+
+
+@pytest.mark.parametrize(
+    ("learned", "verdict"),
+    [
+        ((0, 0, 160), Verdict.REJECT),  # nothing learned at all
+        ((2, 60, 98), Verdict.REJECT),  # unlearned
+        ((4, 1, 155), Verdict.ABSTAIN),  # perhaps a little
+        ((30, 2, 128), Verdict.PROMOTE),
+    ],
+)
+def test_learned_must_be_shown_to_be_better(
+    learned: tuple[int, int, int], verdict: Verdict
+) -> None:
+    """Superiority decides by proof; what is unproven abstains."""
+    assert judged(learned).verdict is verdict
+
+
+@pytest.mark.parametrize(
+    ("kept", "verdict"),
+    [
+        ((0, 3, 97), Verdict.PROMOTE),  # just within the margin of 0.03, however floats round
+        ((3, 8, 109), Verdict.ABSTAIN),  # beyond it, perhaps by chance
+        ((1, 12, 107), Verdict.REJECT),  # beyond it, and the interval lies below zero
+        ((0, 120, 0), Verdict.REJECT),
+        ((60, 0, 60), Verdict.PROMOTE),  # better is not worse
+    ],
+)
+def test_what_was_known_must_not_be_lost(kept: tuple[int, int, int], verdict: Verdict) -> None:
+    """One damaged suite stops the update, however much was learned."""
+    assert judged(kept=kept, tools=(0, 0, 120)).verdict is verdict
+
+
+def test_two_hundred_ties_prove_that_nothing_was_lost() -> None:
+    """With no change at all non-inferiority is proven outright, and loss never is."""
+    test = by_suite(judged(kept=(0, 0, 150)))["kept"]
+    assert test.e_value >= 20 and test.e_against <= 1.0
+    assert "proven" in test.words
+
+
+def test_proven_harm_within_the_margin_abstains() -> None:
+    """Thousands of items that prove a small loss are neither harmless nor shown to be harmful."""
+    test = by_suite(judged(kept=(20, 130, 3850)))["kept"]
+    assert test.difference == pytest.approx(-0.0275)
+    assert test.e_against >= 20 and test.e_value < 20
+    assert test.verdict is Verdict.ABSTAIN
+
+
+def test_too_few_items_abstain() -> None:
+    """Nineteen items prove nothing, even when all of them are won or lost."""
+    assert judged((19, 0, 0)).verdict is Verdict.ABSTAIN
+    result = judged(kept=(0, 19, 0), tools=(0, 0, 120))
+    assert result.verdict is Verdict.ABSTAIN
+    assert "at least 20 are needed" in result.words
+
+
+def test_an_engine_fault_abstains_whatever_else_is_known() -> None:
+    """One item without an answer: no promotion, and no rejection either."""
+    for learned in ((80, 2, 78), (2, 60, 98)):
+        result = judged(learned, error="the engine died")
+        assert result.verdict is Verdict.ABSTAIN
+        assert "the engine died" in result.words
+        assert by_suite(result)["learned"].items == 159
+
+
+def test_a_rejecting_suite_outweighs_one_with_too_few_items() -> None:
+    """Harm that is shown is not excused by what is unknown elsewhere."""
+    assert judged(kept=(0, 60, 60), tools=(0, 0, 3)).verdict is Verdict.REJECT
+
+
+def test_reports_that_cannot_be_compared_abstain() -> None:
+    """Other items or other decoding on one side say nothing about the candidate."""
+    live, candidate = pair("learned", 80, 2, 78)
+    kept = {"kept": pair("kept", 0, 0, 150)}
+    for changes in ({"suite_digest": "another"}, {"decoding": {"temperature": 1.0}}):
+        odd = candidate.model_copy(update=changes)
+        assert decide({"learned": (live, odd), **kept}, SETTINGS).verdict is Verdict.ABSTAIN
+
+
+def test_nothing_new_or_nothing_known_asked_abstains() -> None:
+    """A candidate is judged on both: what it learned, and what it had to keep."""
+    assert decide({"kept": pair("kept", 0, 0, 150)}, SETTINGS).verdict is Verdict.ABSTAIN
+    assert decide({"learned": pair("learned", 80, 0, 0)}, SETTINGS).verdict is Verdict.ABSTAIN
+
+
+def test_reports_of_other_versions_are_refused() -> None:
+    """Pairs of two cycles are a mistake of the caller, and so are no pairs."""
+    live, candidate = pair("kept", 0, 0, 150)
+    mixed = {
+        "learned": pair("learned", 80, 2, 78),
+        "kept": (live, candidate.model_copy(update={"version": "v3"})),
+    }
+    for pairs in (mixed, {}):
+        with pytest.raises(ConfigError, match="one live version and one candidate"):
+            decide(pairs, SETTINGS)
+
+
+def test_the_digest_is_that_of_the_evidence() -> None:
+    """The same pairs give the same digest at any time; another outcome or setting another one."""
+    assert judged().digest == judged().digest
+    assert judged().digest != judged((81, 2, 77)).digest
+    pairs = {"learned": pair("learned", 80, 2, 78), "kept": pair("kept", 0, 0, 150)}
+    assert decide(pairs, SETTINGS).digest != decide(pairs, GateSettings(margin=0.05)).digest
+
+
+def test_outcomes_are_paired_by_item_not_by_place() -> None:
+    """A report in another order gives the same test."""
+    live, candidate = pair("learned", 80, 2, 78)
+    turned = candidate.model_copy(update={"outcomes": candidate.outcomes[::-1]})
+    kept = {"kept": pair("kept", 0, 0, 150)}
+    one = decide({"learned": (live, candidate), **kept}, SETTINGS)
+    other = decide({"learned": (live, turned), **kept}, SETTINGS)
+    assert one.tests == other.tests
+
+
+def test_a_smallest_useful_gain_must_be_exceeded() -> None:
+    """With min_gain, a gain below it is no reason to change what is live."""
+    pairs = {"learned": pair("learned", 16, 0, 144), "kept": pair("kept", 0, 0, 150)}
+    assert decide(pairs, GateSettings()).verdict is Verdict.PROMOTE
+    assert decide(pairs, GateSettings(min_gain=0.2)).verdict is Verdict.REJECT
+
+
+@pytest.mark.parametrize("bound", [0.0, -0.03, 0.1])
+def test_evidence_against_a_true_hypothesis_is_rare(bound: float) -> None:
+    """With the mean at the bound, 1/alpha is reached at any time in at most alpha of runs."""
+    rng = np.random.default_rng(5)
+    up = 0.2 + max(bound, 0.0)
+    chances = [up - bound, 1.0 - 2 * up + bound, up]
+    for side, sign in ((e_value_above, 1.0), (e_value_below, -1.0)):
+        reached = 0
+        for _ in range(200):
+            d = rng.choice([-1.0, 0.0, 1.0], p=chances, size=120)
+            looks = (side(d[:n], bound) for n in range(10, 121, 10))
+            reached += any(e >= 20 for e in looks)
+        assert reached / 200 <= 0.05, (bound, sign)
+
+
+def test_evidence_does_not_depend_on_the_order_of_items() -> None:
+    """The same differences in any order carry the same evidence."""
+    d = np.array([1.0] * 20 + [-1.0] * 5 + [0.0] * 60 + [0.5] * 4)
+    shuffled = np.random.default_rng(0).permutation(d)
+    assert e_value_above(d, 0.0) == pytest.approx(e_value_above(shuffled, 0.0))
+
+
+def test_statistics_of_no_items_claim_nothing() -> None:
+    """No items: no evidence, no interval, no p-value below one."""
+    none = np.array([])
+    assert (e_value_above(none, 0.0), interval_95(none), mcnemar_p(none)) == (1.0, (0.0, 0.0), 1.0)
+
+
+def test_overwhelming_evidence_stays_a_number() -> None:
+    """Ten thousand wins do not overflow."""
+    assert np.isfinite(e_value_above(np.ones(10_000), 0.0))
+
+
+def test_useless_updates_are_not_promoted_and_harmless_ones_are() -> None:
+    """Simulated: no gain is promoted in at most alpha of runs, a clear one without churn always."""
+    sizes = {"learned": 100, "kept": 80}
+    nothing = simulate(Scenario("nothing", {}, 0.05), SETTINGS, 150, 1, sizes)
+    assert nothing.promoted <= 0.05
+    taught = Scenario("taught", {"learned": Effect(0.5, 0.02)}, 0.0)
+    assert simulate(taught, SETTINGS, 50, 1, sizes).promoted == 1.0
+    harmed = Scenario("harmed", {"learned": Effect(0.5, 0.02), "kept": Effect(0.0, 0.2)}, 0.0)
+    assert simulate(harmed, SETTINGS, 100, 1, sizes).promoted == 0.0
