@@ -92,7 +92,7 @@ class EngineProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, **command.environment},
+                env=child_environment(command),
                 cwd=self.socket.parent,
                 # Its own group: Ctrl-C must reach us first, and a kill must reach all of it.
                 start_new_session=True,
@@ -110,7 +110,7 @@ class EngineProcess:
         return False
 
     async def wait_healthy(self, progress: Callable[[StartProgress], None] | None = None) -> None:
-        """Return when the engine has answered a request; call `progress` about once a second.
+        """Return when the engine has answered a request; call `progress` a few times a second.
 
         EngineUnavailable with the log's words when it dies, cannot answer or takes longer than
         `start_timeout_s`; a child that is too slow is left running.
@@ -166,6 +166,14 @@ class EngineProcess:
             f"the engine {what}: {serve_log.cause(self.log) or 'it said nothing'}",
             f"the whole log is {self.log}",
         )
+
+
+def child_environment(command: Command) -> dict[str, str]:
+    """Our environment and the command's own, without our settings and keys: the engine needs
+    none of them, and VLLM_API_KEY would lock us out of it."""
+    ours = {k: v for k, v in os.environ.items() if not k.startswith("PERENNIAL_")}
+    ours.pop("VLLM_API_KEY", None)
+    return ours | command.environment
 
 
 def socket_path(run_dir: Path) -> Path:
