@@ -18,6 +18,7 @@ from adapt.cycle_suites import cycle_suites
 from adapt.evals.runner import run_suite
 from adapt.events import Event, Notify
 from adapt.gather import gather
+from adapt.loki.selection import Mask
 from adapt.runtime import Runtime
 from adapt.stage import run_stage
 from adapt.synthesize import synthesize

@@ -89,10 +89,10 @@ class Stream:
         self.facts = facts(KNOWN_SEED)
         self.fresh: list[Catalogue] = []
         self.kinds: tuple[tuple[float, Callable[[], Conversation]], ...] = (
-            (0.26, lambda: self.tool_use("single")), (0.11, lambda: self.tool_use("multi")),
-            (0.06, lambda: self.tool_use("cross")), (0.09, lambda: self.tool_use("none")),
+            (0.27, lambda: self.tool_use("single")), (0.11, lambda: self.tool_use("multi")),
+            (0.06, lambda: self.tool_use("cross")), (0.14, lambda: self.tool_use("none")),
             (0.02, self.calculator), (0.03, self.search), (0.02, self.describe_open),
-            (0.16, self.puzzle), (0.15, self.fact), (0.08, self.closed_call),
+            (0.16, self.puzzle), (0.12, self.fact), (0.06, self.closed_call),
             (0.02, self.describe_known),
         )
 
@@ -104,9 +104,9 @@ class Stream:
 
     def catalogue(self) -> Catalogue:
         """A catalogue of fresh categories, renewed every few uses."""
-        if len(self.fresh) < 8 or self.rng.random() < 0.15:
+        if len(self.fresh) < 8 or self.rng.random() < 0.5:
             seed = self.rng.getrandbits(48)
-            if self.rng.random() < 0.3:
+            if self.rng.random() < 0.12:
                 real = self.rng.sample(SEEN, 1)
                 made = build_catalogue(seed, real)
             else:

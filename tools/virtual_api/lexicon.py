@@ -9,7 +9,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
-from tools.virtual_api.words import ADJECTIVES, NOUNS, made_up
+from tools.virtual_api.words import ADJECTIVES, NOUNS, made_up, spliced
 
 Kind = Literal["string", "enum", "integer", "number", "date", "boolean"]
 
@@ -159,7 +159,11 @@ def fresh_category(rng: random.Random, banned: Collection[str] = ()) -> Category
     adjectives = [a for a in ADJECTIVES if a not in banned]
 
     def noun() -> str:
-        return rng.choice(nouns) if rng.random() < 0.75 else made_up(rng)
+        # Known words alone would be learned by heart, and unknown ones never matched.
+        kind = rng.random()
+        if kind < 0.45:
+            return rng.choice(nouns)
+        return spliced(rng) if kind < 0.8 else made_up(rng, rng.choice((2, 2, 3)))
 
     def phrase() -> str:
         style = rng.randrange(4)
