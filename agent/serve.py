@@ -30,6 +30,7 @@ from store.errors import BusyError, EngineError, EngineUnavailable
 MAX_SOCKET_BYTES = 107
 """Linux takes 108 bytes for a Unix socket's path, the last one zero."""
 STOP_S = 10.0
+GONE_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,7 @@ class EngineProcess:
         """
         if self.alive():
             raise BusyError(f"the engine already runs as process {self.pid}", "stop it first")
+        self._clear()
         if self._command is None and (local := Path(self.model)).is_absolute():
             check_model_dir(local)
         private_directory(self.socket.parent)
@@ -99,15 +101,12 @@ class EngineProcess:
             )
 
     def alive(self) -> bool:
-        """Whether the child runs. A child that ended by itself is cleared away."""
+        """Whether the child runs. Changes nothing: `stop` or `start` clears a dead one away."""
         if self._child is None or self._child.returncode is not None:
             return False
         # WNOWAIT keeps the zombie, and with it the group id, until the group is cleared.
         flags = os.WEXITED | os.WNOHANG | os.WNOWAIT
-        if os.waitid(os.P_PID, self._child.pid, flags) is None:
-            return True
-        self._clear()
-        return False
+        return os.waitid(os.P_PID, self._child.pid, flags) is None
 
     async def wait_healthy(self, progress: Callable[[StartProgress], None] | None = None) -> None:
         """Return when the engine has answered a request; call `progress` a few times a second.
@@ -150,12 +149,18 @@ class EngineProcess:
         self.socket.unlink(missing_ok=True)
 
     def _clear(self) -> None:
-        """SIGKILL what is left of the group, then reap its leader."""
-        assert self._child is not None
-        if self._child.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._child.pid, signal.SIGKILL)
+        """SIGKILL what is left of the group, reap its leader and wait until the rest is gone."""
+        if self._child is None or self._child.returncode is not None:
+            return
+        group = self._child.pid
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(group, signal.SIGKILL)
             self._child.wait()
+            deadline = time.monotonic() + GONE_S
+            # A killed engine core holds its memory for a moment; a restart needs it back.
+            while time.monotonic() < deadline:
+                os.killpg(group, 0)
+                time.sleep(0.02)
 
     def _vllm(self) -> Command:
         gpu = has_nvidia_gpu()

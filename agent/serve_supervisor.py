@@ -92,6 +92,7 @@ class Supervisor:
             while self.process.alive():
                 await asyncio.sleep(POLL_S)
             self._ready.clear()
+            await asyncio.to_thread(self.process.stop)
             if not await self._restart():
                 # Wakes those who wait in `ready`, to be told the error.
                 self._ready.set()

@@ -143,8 +143,8 @@ def test_a_killed_engine_comes_back_with_its_adapters(
                 break
             while supervisor.is_ready:
                 await asyncio.sleep(0.05)
-            assert not group(first)
             await supervisor.ready()
+            assert not group(first)
             assert pico_engine.pid != first
             assert await engine.chat("serve-h", USER, max_tokens=8) == want
             await engine.unload_adapter("serve-h")
