@@ -146,7 +146,8 @@ def _asked(request: dict[str, Any]) -> list[str]:
     return [
         tokenizer.apply_chat_template(
             [{"role": "system", "content": SYSTEM}, {"role": "user", "content": question}],
-            tokenize=False, add_generation_prompt=True,
+            tokenize=False,
+            add_generation_prompt=True,
         )
         for question in request["questions"]
     ]
@@ -164,7 +165,7 @@ def _load(request: dict[str, Any]) -> tuple[Any, Any]:
     path = request["model_dir"]
     try:
         tokenizer = AutoTokenizer.from_pretrained(path)
-        model = AutoModelForCausalLM.from_pretrained(
+        model: Any = AutoModelForCausalLM.from_pretrained(
             path, dtype="auto" if gpu else torch.float32, attn_implementation="sdpa"
         )
     except (OSError, ValueError, RuntimeError, KeyError) as error:

@@ -147,9 +147,12 @@ def _prefill(model: nn.Module, ids: Tensor, lengths: Tensor) -> _Prefill:
     targets = model.get_submodule("lm_head")(last).argmax(-1)
     keys, values = [], []
     for layer in cache.layers:
-        assert layer.keys is not None and layer.values is not None
-        keys.append(layer.keys)
-        values.append(layer.values)
+        # Layers with another memory than keys and values (linear attention) have neither.
+        pair = getattr(layer, "keys", None), getattr(layer, "values", None)
+        if not (isinstance(pair[0], Tensor) and isinstance(pair[1], Tensor)):
+            raise ModelError(f"{type(model).__name__} keeps no keys and values", HINT)
+        keys.append(pair[0])
+        values.append(pair[1])
     return _Prefill(keys, values, residuals, outputs, targets)
 
 

@@ -106,7 +106,7 @@ def implant(
 def _result(run: Run, mask: Mask, out_dir: Path) -> ImplantResult:
     losses = run.state.losses
     # After an early stop the last epoch is an earlier one.
-    done = 0
+    start = done = 0
     for batches in run.epochs:
         if done + len(batches) > len(losses):
             break
