@@ -108,11 +108,12 @@ class Agent:
             )
             held: list[Wire] = []
             async with self._thread(thread) as (graph, config, extra):
-                events = graph.astream(
+                # Declared as an iterator of any of LangGraph's stream modes.
+                events: Any = graph.astream(
                     _input(messages), config, context=context,
                     stream_mode=["custom", "values"], **extra,
                 )  # fmt: skip
-                async with aclosing(cast(AsyncGenerator[tuple[str, Any], None], events)):
+                async with aclosing(events):
                     async for mode, item in events:
                         if mode == "custom":
                             yield item

@@ -120,13 +120,16 @@ class Counting(HashEmbedder):
 def test_retrieve_ranks_by_meaning_and_embeds_each_tool_once() -> None:
     embedder = Counting()
     words = {"rain_for_a": "weather today", "book_for_b": "book a table", "pay_for_c": "pay rent"}
+
+    def registry() -> Registry:
+        return Registry([Scripted(str, n, d) for n, d in words.items()])
+
     for _ in range(2):
-        registry = Registry([Scripted(str, n, d) for n, d in words.items()])
-        best = registry.retrieve("book me a table", 2, embedder)
+        best = registry().retrieve("book me a table", 2, embedder)
         assert best[0].name == "book_for_b"
         assert len(best) == 2
     assert len(embedder.texts) == 3 + 2
-    assert len(registry.retrieve("x", 3, embedder)) == 3
+    assert len(registry().retrieve("x", 3, embedder)) == 3
 
 
 def test_search_replies_with_passages_of_bounded_length() -> None:
