@@ -15,7 +15,7 @@ Every other suite must not be worse by more than `margin`:
 - promote: an e-value of 1/alpha that the mean d exceeds -margin; or, since a hundred items that do
   not all tie cannot give that proof, an observed d of at least -margin and no proof of harm, which
   is an e-value of 1/alpha that the mean d is below 0;
-- reject: an observed d below -margin, and proof of harm or a 95% interval that ends below 0;
+- reject: an observed d below -margin, and proof of harm or an exact McNemar p below alpha;
 - abstain: neither.
 
 Overall: an engine fault, or two reports that cannot be compared, is abstain whatever else they say;
@@ -167,9 +167,10 @@ def _not_inferior(test: SuiteTest, proof: float) -> tuple[Verdict, str]:
             Verdict.REJECT,
             f"{limit}, and harm is proven (evidence {_of(test.e_against, proof)})",
         )
-    if test.interval[1] < 0:
-        return Verdict.REJECT, f"{limit}, and the whole interval lies below no change"
-    return Verdict.ABSTAIN, f"{limit} as observed, which may be chance"
+    if test.mcnemar_p < 1.0 / proof:
+        # Not the interval: resampling four losses in a hundred never draws a gain.
+        return Verdict.REJECT, f"{limit}, which is hardly chance (McNemar p {test.mcnemar_p:.2g})"
+    return Verdict.ABSTAIN, f"{limit}, which may be chance (McNemar p {test.mcnemar_p:.2g})"
 
 
 def overall(tests: Sequence[SuiteTest], faults: Sequence[str]) -> tuple[Verdict, str]:

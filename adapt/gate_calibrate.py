@@ -8,7 +8,6 @@ import argparse
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -91,12 +90,13 @@ def simulate(
         suite: rng.multinomial(n, _chances(scenario.effect(suite)), size=runs)
         for suite, n in sizes.items()
     }
+    judge = _Judge(settings)
     verdicts: list[Verdict] = []
     for run in range(runs):
         tests: list[SuiteTest] = []
         for suite, counts in draws.items():
             won, lost, tied = (int(c) for c in counts[run])
-            tests.append(_judged(suite, won, lost, tied, settings))
+            tests.append(judge.test(suite, won, lost, tied))
         verdicts.append(overall(tests, ())[0])
     share = {v: verdicts.count(v) / runs for v in Verdict}
     return Rates(
@@ -110,11 +110,12 @@ def proof_rates(
     """By churn, for each number of items: how often non-inferiority is proven outright (an e-value
     of 1/alpha) when nothing is lost on average."""
     rng = np.random.default_rng(seed)
+    judge = _Judge(settings)
     found: dict[float, list[float]] = {}
     for churn in churns:
         for n in items:
             counts = rng.multinomial(n, _chances(Effect(churn, churn)), size=runs)
-            tests = [_judged("kept", *(int(c) for c in row), settings) for row in counts]
+            tests = [judge.test("kept", *(int(c) for c in row)) for row in counts]
             proven = sum(t.e_value >= 1.0 / settings.alpha for t in tests) / runs
             found.setdefault(churn, []).append(proven)
     return found
@@ -124,12 +125,22 @@ def _chances(effect: Effect) -> list[float]:
     return [effect.won, effect.lost, 1.0 - effect.won - effect.lost]
 
 
-@lru_cache(maxsize=100_000)
-def _judged(suite: str, won: int, lost: int, tied: int, settings: GateSettings) -> SuiteTest:
-    """The gate's test of a suite; its verdict depends on the three counts alone."""
-    live = np.repeat([0.0, 1.0, 1.0], [won, lost, tied])
-    candidate = np.repeat([1.0, 0.0, 1.0], [won, lost, tied])
-    return judge_suite(suite, Paired(live, candidate), settings)
+class _Judge:
+    """The gate's test of a suite by counts: its verdict depends on nothing else, and most draws of
+    an update repeat earlier counts."""
+
+    def __init__(self, settings: GateSettings) -> None:
+        self._settings = settings
+        self._known: dict[tuple[str, int, int, int], SuiteTest] = {}
+
+    def test(self, suite: str, won: int, lost: int, tied: int) -> SuiteTest:
+        """The test of a suite with these counts."""
+        key = (suite, won, lost, tied)
+        if key not in self._known:
+            live = np.repeat([0.0, 1.0, 1.0], [won, lost, tied])
+            candidate = np.repeat([1.0, 0.0, 1.0], [won, lost, tied])
+            self._known[key] = judge_suite(suite, Paired(live, candidate), self._settings)
+        return self._known[key]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -145,7 +156,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         r = simulate(scenario, settings, given.runs, given.seed)
         say(f"| {r.scenario} | {r.promoted:.3f} | {r.rejected:.3f} | {r.abstained:.3f} |\n")
     items = (100, 120, 150, 200, 400, 800, 1600)
-    say("\n| churn | " + " | ".join(map(str, items)) + " |\n|---" * 1 + "|---" * len(items) + "|\n")
+    say("\n| churn | " + " | ".join(map(str, items)) + " |\n|---" + "|---" * len(items) + "|\n")
     for churn, rates in proof_rates(
         settings, items, (0.0, 0.005, 0.01, 0.02, 0.05), given.runs, given.seed
     ).items():

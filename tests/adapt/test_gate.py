@@ -87,7 +87,8 @@ def test_learned_must_be_shown_to_be_better(
     [
         ((0, 3, 97), Verdict.PROMOTE),  # just within the margin of 0.03, however floats round
         ((3, 8, 109), Verdict.ABSTAIN),  # beyond it, perhaps by chance
-        ((1, 12, 107), Verdict.REJECT),  # beyond it, and the interval lies below zero
+        ((0, 4, 96), Verdict.ABSTAIN),
+        ((1, 12, 107), Verdict.REJECT),  # beyond it, and hardly by chance
         ((0, 120, 0), Verdict.REJECT),
         ((60, 0, 60), Verdict.PROMOTE),  # better is not worse
     ],

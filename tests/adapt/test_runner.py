@@ -234,32 +234,16 @@ def test_the_digest_is_that_of_the_answers() -> None:
 def test_every_request_has_the_fixed_decoding_and_lets_users_pass() -> None:
     """Greedy, seeded, bounded, and behind what users ask; tools are shown as in the item."""
     for suite in (SUITES[1], SUITES[2], SUITES[3]):
-        bodies: list[dict[str, Any]] = []
-
-        def watch(fake: FakeVllm, bodies: list[dict[str, Any]] = bodies) -> None:
-            fake.requests = Log(bodies)
-
-        report = run(suite, policy(suite), engine=watch, decoding=Decoding(max_tokens=64))
+        fakes: list[FakeVllm] = []
+        report = run(suite, policy(suite), engine=fakes.append, decoding=Decoding(max_tokens=64))
         assert report.decoding == {
             "temperature": 0.0, "seed": 0, "max_tokens": 64, "max_steps": 6,
         }  # fmt: skip
         shown = {i.messages[-1].content: list(i.tools) for i in suite.items}
-        for body in bodies:
+        for _, body in fakes[0].requests:
             assert (body["temperature"], body["seed"], body["max_tokens"]) == (0.0, 0, 64)
             assert body["priority"] > 0
             assert body.get("tools", []) == shown[body["messages"][1]["content"]]
-
-
-class Log(list[tuple[str, dict[str, Any]]]):
-    """Keeps the bodies of the requests for after the engine is gone."""
-
-    def __init__(self, bodies: list[dict[str, Any]]) -> None:
-        super().__init__()
-        self.bodies = bodies
-
-    def append(self, entry: tuple[str, dict[str, Any]]) -> None:
-        self.bodies.append(entry[1])
-        super().append(entry)
 
 
 def test_progress_counts_up_to_all() -> None:
