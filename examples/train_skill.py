@@ -14,19 +14,20 @@ from typing import Annotated, Any
 
 import torch
 import typer
+from peft import PeftModel
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from adapt.base import BaseModel, find_model
 from adapt.loki.attribution import attribute
-from adapt.loki.batches import cut_prompts
+from adapt.loki.batches import collate, cut_prompts, plan, prepare
 from adapt.loki.implant import ImplantSettings, implant
 from adapt.loki.rows import load_rows
 from adapt.loki.selection import Mask, select
 from adapt.render import Renderer
 from adapt.skill.environment import Episode, Rewards
-from adapt.skill.policy import lora_over
+from adapt.skill.policy import logprobs, lora_over, reference_logprobs
 from adapt.skill.rollout import Sampler, end_token, rollout
 from adapt.skill.train import GrpoSettings, train_skill
 from adapt.skill.vector import save_vector
@@ -143,6 +144,20 @@ def measure(
     return scores
 
 
+@torch.no_grad()
+def general_loss(place: Workplace, policy: PeftModel) -> dict[str, float]:
+    """Mean loss on general conversations without and with the vector: what it costs elsewhere."""
+    corpus = general_examples(place.base, 200, place.seed + 1)
+    sequences = prepare(Renderer(place.tokenizer), corpus, 1024).sequences
+    without, added, tokens = 0.0, 0.0, 0
+    for rows in plan([len(s.token_ids) for s in sequences], 8192, 0, 0):
+        batch = collate([sequences[row] for row in rows])
+        without -= reference_logprobs(policy, batch).sum().item()
+        added -= logprobs(policy, batch)[0].sum().item()
+        tokens += len(batch.targets)
+    return {"without": round(without / tokens, 4), "with": round(added / tokens, 4)}
+
+
 def play_round(
     place: Workplace, number: int, tools: Sequence[Tool], grpo: GrpoSettings, epochs: int,
     tasks: int, start: dict[str, torch.Tensor] | None,
@@ -164,10 +179,12 @@ def play_round(
         )
     with lora_over(model, grpo.rank, result.tensors) as policy:
         after = measure(place, policy, held_out, grpo.max_new_tokens)
+        general = general_loss(place, policy)
     console.print(f"{name}: {after['all']:.0%} after RL {result.stopped}")
     return result.tensors, {
         "tools": [t.name for t in tools], "tasks": tasks, "solved_before": before,
-        "solved_after": after, "steps": len(result.curve), "stopped": result.stopped,
+        "solved_after": after, "general_loss": general, "steps": len(result.curve),
+        "stopped": result.stopped,
         "reward_curve": [p["reward"] for p in result.curve],
         "solved_curve": [p["solved"] for p in result.curve], "seconds": round(result.seconds),
     }

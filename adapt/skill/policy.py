@@ -50,12 +50,12 @@ def lora_over(
 
 def tensors_of(policy: PeftModel) -> dict[str, Tensor]:
     """A copy of the LoRA under PEFT's names, in float32 on the CPU."""
-    state = get_peft_model_state_dict(policy)
+    state = get_peft_model_state_dict(policy, save_embedding_layers=False)
     return {name: value.detach().float().cpu().clone() for name, value in state.items()}
 
 
 def _put(policy: PeftModel, tensors: Mapping[str, Tensor]) -> None:
-    own = get_peft_model_state_dict(policy)
+    own = get_peft_model_state_dict(policy, save_embedding_layers=False)
     for name in sorted(own.keys() | tensors.keys()):
         if name not in own or name not in tensors or own[name].shape != tensors[name].shape:
             raise ModelError(

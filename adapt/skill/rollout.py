@@ -90,9 +90,10 @@ class Sampler:
         logits = self._read_shared(chunks, ids, real)
         while True:
             drawn, logs = self._draw(logits)
+            said, chances = drawn.tolist(), logs.tolist()
             for row in speaking.nonzero()[:, 0].tolist():
-                tokens[row].append(int(drawn[row]))
-                logprobs[row].append(float(logs[row]))
+                tokens[row].append(said[row])
+                logprobs[row].append(chances[row])
             real = speaking[:, None].clone()
             ids = drawn[:, None]
             speaking = speaking & (drawn != self.end)

@@ -5,12 +5,10 @@ Everything follows from seeds. Called by examples.train_skill.
 
 import json
 import random
-from collections.abc import Callable, Iterator, Sequence
-from itertools import islice
-from typing import Any
+from collections.abc import Callable, Sequence
 
 from adapt.base import BaseModel, conversation, read_conversations
-from examples.pico.stream import Stream
+from examples.pico.release import general
 from store.records import Document, Example, digest_of, utc_now
 from tools.virtual_api.catalogue import Catalogue, Tool
 from tools.virtual_api.tasks import Task, TaskKind, TaskWriter
@@ -49,15 +47,7 @@ def general_examples(base: BaseModel, count: int, seed: int) -> list[Example]:
     if base.general_corpus:
         found = read_conversations(base.general_corpus)
         return random.Random(f"{seed}/general").sample(found, min(count, len(found)))
-    stream = Stream(seed)
-    stream.progress = 1.0
-    return [conversation(plain(c.messages), c.tools) for c in islice(stream, count)]
-
-
-def plain(messages: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Messages whose tool calls are `{"name", "arguments"}`."""
-    for m in messages:
-        yield {**m, "tool_calls": [c["function"] for c in m.get("tool_calls", ())]}
+    return [conversation(**c) for c in general(count, seed)]
 
 
 def documents_of(tools: Sequence[Tool]) -> list[Document]:

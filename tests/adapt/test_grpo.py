@@ -24,8 +24,8 @@ from tools.virtual_api.tasks import Task, TaskWriter
 
 CATALOGUE = build_catalogue(0)
 TOOLS = CATALOGUE.category("Events")
-QUICK = GrpoSettings(steps=4, tasks_per_step=2, group=4, learning_rate=1e-2, warmup=0,
-                     max_new_tokens=6, checkpoint_every=2, patience=50, threads=1)
+QUICK = GrpoSettings(steps=4, tasks_per_step=2, group=8, learning_rate=1e-2, warmup=0,
+                     max_new_tokens=40, checkpoint_every=2, patience=50, threads=1)
 TALKATIVE = Rewards(unfinished=-1.0, finished_at_once=1.0)
 """Pays for ending a turn at all: the only thing that a random model can learn."""
 
@@ -200,6 +200,7 @@ def test_the_policy_learns_what_is_paid(model, tokenizer) -> None:
 def test_a_killed_run_gives_the_bits_of_an_undisturbed_one(model, tokenizer, tmp_path) -> None:
     """It goes on from its checkpoint, and its log holds every step once."""
     whole = run(model, tokenizer)
+    assert [point["gradient"] > 0 for point in whole.curve].count(True) >= 3, whole.curve
 
     def kill(point: dict[str, float]) -> None:
         if point["step"] == 3:
@@ -230,7 +231,7 @@ def test_a_vector_of_another_shape_is_no_start(model, tokenizer) -> None:
     with pytest.raises(ModelError, match="lora_A"):
         run(model, tokenizer, start={**first.tensors, name: torch.zeros(3, 64)})
     carried = run(model, tokenizer, start=first.tensors)
-    assert not torch.equal(carried.tensors[name], first.tensors[name])
+    assert any(not torch.equal(carried.tensors[n], tensor) for n, tensor in first.tensors.items())
 
 
 def points(count: int, **values: float) -> list[dict[str, float]]:
