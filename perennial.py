@@ -149,10 +149,10 @@ def doctor(context: typer.Context, model: Model = None) -> None:
     raise typer.Exit(doctor(context.obj, model))
 
 
-def main() -> NoReturn:
-    """The command `perennial`."""
+def main(arguments: list[str] | None = None) -> NoReturn:
+    """The command `perennial`; it always ends in SystemExit."""
     try:
-        app()
+        app(arguments)
     except Exception as error:
         # Broad: whatever reaches the command line ends there, as two lines and an exit code.
         if os.environ.get("PERENNIAL_DEBUG") == "1":

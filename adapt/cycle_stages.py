@@ -8,6 +8,7 @@ import asyncio
 import json
 import random
 import shutil
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -70,7 +71,14 @@ class Context:
             self.progress(int(said.get("done", 0)), int(said.get("total", 0)),
                           str(said.get("text", "")))
 
-        return await asyncio.to_thread(run_stage, target, request, self.work / name, on_progress)
+        cancel = threading.Event()
+        try:
+            return await asyncio.to_thread(
+                run_stage, target, request, self.work / name, on_progress, cancel=cancel
+            )
+        finally:
+            # A thread cannot be cancelled: without this the process could not end before the child.
+            cancel.set()
 
 
 async def gather_corpus(context: Context) -> Outputs:

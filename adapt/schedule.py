@@ -35,7 +35,7 @@ RunCycle = Callable[[Runtime, Notify], Awaitable[Cycle]]
 def trigger_of(schedule: ScheduleSettings) -> BaseTrigger | None:
     """When cycles start by themselves, None for never. ConfigError for a cron that is none."""
     if schedule.interval_minutes is not None:
-        return IntervalTrigger(seconds=schedule.interval_minutes * 60)
+        return IntervalTrigger(seconds=max(1, round(schedule.interval_minutes * 60)))
     if schedule.cron is None:
         return None
     try:
