@@ -47,6 +47,8 @@ __all__ = [
 
 FILE_NAME = "perennial.toml"
 PREFIX = "PERENNIAL_"
+DEBUG = "PERENNIAL_DEBUG"
+"""No setting: the command line shows tracebacks when it is 1."""
 
 
 def load_settings(home: Path | str | None = None, **overrides: object) -> Settings:
@@ -98,7 +100,7 @@ def _from_file(file: Path) -> dict[str, Any]:
 def _from_environment() -> dict[str, Any]:
     """What PERENNIAL_* says; a variable that means nothing is an error."""
     for name in os.environ:
-        if name.upper().startswith(PREFIX):
+        if name.upper().startswith(PREFIX) and name.upper() != DEBUG:
             first = name.upper().removeprefix(PREFIX).split("__")[0].lower()
             if first not in Settings.model_fields:
                 raise _unknown(first, Settings.model_fields, f"the variable {name}")
