@@ -15,8 +15,13 @@ from store.files import write_atomic
 from store.records import Example, Message, digest_of
 
 PICO = Path(__file__).resolve().parent.parent / "agent" / "pico"
-_IDENTITY = ("*.safetensors", "config.json", "tokenizer.json", "tokenizer_config.json",
-             "chat_template.jinja")
+_IDENTITY = (
+    "*.safetensors",
+    "config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "chat_template.jinja",
+)
 
 
 @dataclass(frozen=True)
@@ -71,8 +76,10 @@ def _download(name: str) -> Path:
     try:
         return Path(snapshot_download(name, allow_patterns=["*.json", "*.safetensors", "*.jinja"]))
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        raise ModelError(f"{name} could not be downloaded: {error}",
-                         "check the name and the connection, or give a local directory") from error
+        raise ModelError(
+            f"{name} could not be downloaded: {error}",
+            "check the name and the connection, or give a local directory",
+        ) from error
 
 
 def _template(path: Path) -> str:
@@ -82,8 +89,9 @@ def _template(path: Path) -> str:
     settings = path / "tokenizer_config.json"
     found = json.loads(settings.read_text()).get("chat_template") if settings.is_file() else None
     if not found:
-        raise ModelError(f"the tokenizer in {path} has no chat template",
-                         "take an instruction-tuned model")
+        raise ModelError(
+            f"the tokenizer in {path} has no chat template", "take an instruction-tuned model"
+        )
     return found if isinstance(found, str) else json.dumps(found, sort_keys=True)
 
 
@@ -114,16 +122,21 @@ def read_conversations(path: Path) -> list[Example]:
         try:
             found.append(conversation(**json.loads(line)))
         except (ValueError, TypeError) as error:
-            raise ModelError(f"{path} line {number} is not a conversation: {error}",
-                             "each line is {\"messages\": [...], \"tools\": [...]}") from error
+            raise ModelError(
+                f"{path} line {number} is not a conversation: {error}",
+                'each line is {"messages": [...], "tools": [...]}',
+            ) from error
     return found
 
 
-def conversation(messages: Iterable[dict[str, object]], tools: Iterable[dict[str, object]] = ()) -> Example:
+def conversation(
+    messages: Iterable[dict[str, object]], tools: Iterable[dict[str, object]] = ()
+) -> Example:
     """One replay example from plain messages."""
     made = tuple(
         Message.model_validate({**m, "loss": m.get("role") == "assistant"}) for m in messages
     )
     body = [[m.model_dump(mode="json") for m in made], list(tools)]
-    return Example(digest=digest_of(body), kind="replay", messages=made, tools=tuple(tools),
-                   documents=())
+    return Example(
+        digest=digest_of(body), kind="replay", messages=made, tools=tuple(tools), documents=()
+    )

@@ -5,19 +5,18 @@ cycle that was killed goes on at the first stage without outputs, and ends with 
 Heavy stages are child processes. Called by adapt.schedule, the command line and the server.
 """
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
 
-from adapt import cycle_stages as stages
+from adapt import cycle_judging as judging
+from adapt import cycle_learning as learning
+from adapt.cycle_context import Context, Outputs
 from adapt.events import Event, Notify
 from adapt.runtime import Runtime
 from store.errors import PerennialError, StageError, StateError
 from store.records import Cycle, CycleStage, CycleState, StageRecord, Verdict
 
-Outputs = dict[str, Any]
 _ENDS = {
     Verdict.PROMOTE: CycleState.PROMOTED,
     Verdict.REJECT: CycleState.REJECTED,
@@ -35,17 +34,19 @@ async def run_cycle(runtime: Runtime, notify: Notify) -> Cycle:
     cycle = cycles.unfinished() or cycles.start(runtime.settings.model_dump(mode="json"))
     run = _Run(runtime, cycle, notify)
     try:
-        corpus = await run.stage(CycleStage.GATHER, stages.gather_corpus)
+        corpus = await run.stage(CycleStage.GATHER, learning.gather_corpus)
         if corpus["new"] < runtime.settings.update.min_new_documents:
             cycles.finish(cycle.number, CycleState.SKIPPED)
             return cycles.get(cycle.number)
-        examples = await run.stage(CycleStage.SYNTHESIZE, stages.synthesize_examples, corpus)
-        mask = await run.stage(CycleStage.ATTRIBUTE, stages.attribute_base)
-        update = await run.stage(CycleStage.IMPLANT, stages.implant_update, corpus, examples, mask)
-        version = await run.stage(CycleStage.COMPOSE, stages.compose_version, update)
-        reports = await run.stage(CycleStage.EVALUATE, stages.evaluate, version)
-        verdict = await run.stage(CycleStage.GATE, stages.gate, version, reports)
-        await run.stage(CycleStage.SWAP, stages.swap, version, verdict)
+        examples = await run.stage(CycleStage.SYNTHESIZE, learning.synthesize_examples, corpus)
+        mask = await run.stage(CycleStage.ATTRIBUTE, learning.attribute_base)
+        update = await run.stage(
+            CycleStage.IMPLANT, learning.implant_update, corpus, examples, mask
+        )
+        version = await run.stage(CycleStage.COMPOSE, learning.compose_version, update)
+        reports = await run.stage(CycleStage.EVALUATE, judging.evaluate, version)
+        verdict = await run.stage(CycleStage.GATE, judging.gate, version, reports)
+        await run.stage(CycleStage.SWAP, judging.swap, version, verdict)
         cycles.finish(cycle.number, _ENDS[Verdict(verdict["verdict"])])
     except PerennialError as error:
         cycles.finish(cycle.number, CycleState.FAILED, str(error))
@@ -77,16 +78,18 @@ class _Run:
         given = {k: v for part in inputs for k, v in part.items() if isinstance(v, str)}
         store.stage_started(self.cycle.number, stage, given)
         began = time.monotonic()
-        context = stages.Context(self.runtime, self.cycle.number, stage, self.notify)
+        context = Context(self.runtime, self.cycle.number, stage, self.notify)
         try:
             outputs = await work(context, *inputs)
         except PerennialError as error:
             store.stage_failed(self.cycle.number, stage, str(error))
             raise
-        except (OSError, ValueError, KeyError, asyncio.TimeoutError) as error:
+        except (TimeoutError, OSError, ValueError, KeyError) as error:
             store.stage_failed(self.cycle.number, stage, repr(error))
-            raise StageError(f"stage {stage} failed: {error!r}", "see the logs; the live version "
-                             "is unchanged and the next update starts afresh") from error
+            raise StageError(
+                f"stage {stage} failed: {error!r}",
+                "see the logs; the live version is unchanged and the next update starts afresh",
+            ) from error
         seconds = time.monotonic() - began
         store.stage_done(self.cycle.number, stage, outputs, seconds)
         self.notify(Event(stage, "done", facts=outputs, seconds=seconds))

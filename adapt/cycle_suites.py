@@ -14,7 +14,7 @@ from adapt.runtime import Runtime
 LEARNED, KEPT, TOOLS, GENERAL = 160, 120, 120, 100
 """Most items per suite."""
 _SEED = 7
-"""The pinned suites are the same for every cycle, so that answers of the live version serve again."""
+"""Pinned suites are the same for every cycle, so answers of the live version serve again."""
 
 
 def cycle_suites(runtime: Runtime, number: int) -> list[Suite]:

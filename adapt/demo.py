@@ -52,12 +52,14 @@ async def _demo(home: Path, console: Console) -> int:
     settings = load_settings(home, model="pico", agent={"tools_shown": "names"})
     console.print("[bold]Perennial demo[/]: pico, 2.8 million parameters, served by vLLM")
     with console.status("starting vLLM") as status:
+
         def starting(p: Any) -> None:
             status.update(f"starting vLLM, {p.elapsed_s:.0f} s: {p.step}")
 
         async with open_runtime(settings, starting) as runtime:
-            console.print(f"vLLM is up after {time.monotonic() - began:.0f} s; "
-                          f"live: {runtime.live()}")
+            console.print(
+                f"vLLM is up after {time.monotonic() - began:.0f} s; live: {runtime.live()}"
+            )
             status.stop()
             result = await _run(runtime, console)
     result["seconds"] = round(time.monotonic() - began, 1)
@@ -93,15 +95,23 @@ async def _run(runtime: Runtime, console: Console) -> dict[str, Any]:
         return round(runtime.store.reports.get_eval(pairs[suite][side]).mean, 4) if pairs else None
 
     return {
-        "tasks": len(tasks.items), "solved_before": round(before[0].mean, 4),
-        "solved_after": round(after[0].mean, 4), "facts": len(facts.items),
-        "facts_before": round(before[1].mean, 4), "facts_after": round(after[1].mean, 4),
-        **{f"{name}_{when}": mean(name, side) for name in ("kept", "general", "tools")
-           for when, side in (("before", "live"), ("after", "candidate"))},
+        "tasks": len(tasks.items),
+        "solved_before": round(before[0].mean, 4),
+        "solved_after": round(after[0].mean, 4),
+        "facts": len(facts.items),
+        "facts_before": round(before[1].mean, 4),
+        "facts_after": round(after[1].mean, 4),
+        **{
+            f"{name}_{when}": mean(name, side)
+            for name in ("kept", "general", "tools")
+            for when, side in (("before", "live"), ("after", "candidate"))
+        },
         "verdict": outputs.get(CycleStage.GATE, {}).get("verdict"),
         "requests_during_swap": len(load.answered) + len(load.failed),
-        "requests_by_version": _by_version(load), "failed_requests": len(load.failed),
-        "mixed_version_runs": mixed, "swap_ms": swap.get("swap_ms"),
+        "requests_by_version": _by_version(load),
+        "failed_requests": len(load.failed),
+        "mixed_version_runs": mixed,
+        "swap_ms": swap.get("swap_ms"),
         "rolled_back": rolled_back,
         "cycle_seconds": round(moments.get("live", time.monotonic()) - dropped, 1),
     }
@@ -136,10 +146,16 @@ async def _served(
     catalogue = catalogue_of(0)
     functions = [a.function for t in catalogue.category(CATEGORY)[:1] for a in t.apis]
     registry = Registry(virtual_tools(catalogue, Sessions(catalogue), functions))
-    app = create_app(AppState(
-        agent=agent, store=runtime.store, engine=runtime.engine, settings=runtime.settings,
-        registry=lambda _: registry, live=runtime.live,
-    ))
+    app = create_app(
+        AppState(
+            agent=agent,
+            store=runtime.store,
+            engine=runtime.engine,
+            settings=runtime.settings,
+            registry=lambda _: registry,
+            live=runtime.live,
+        )
+    )
     questions = [i.messages[-1].content for i in (*tasks.items, *facts.items)]
     async with serving(app, "127.0.0.1", 0) as url:
         load = Load(url, questions)
@@ -165,17 +181,24 @@ async def _ask(
 
 
 async def _roll_back(
-    runtime: Runtime, console: Console, before: tuple[EvalReport, EvalReport],
-    tasks: Suite, facts: Suite,
+    runtime: Runtime,
+    console: Console,
+    before: tuple[EvalReport, EvalReport],
+    tasks: Suite,
+    facts: Suite,
 ) -> bool:
     """Go back, ask again, and see whether the first answers are back."""
     if runtime.live() == before[0].version:
         return False
     swapped = await runtime.swap.roll_back()
-    console.print(f"rolled back from {swapped.previous} to {swapped.live} "
-                  f"in {swapped.milliseconds:.0f} ms")
+    console.print(
+        f"rolled back from {swapped.previous} to {swapped.live} in {swapped.milliseconds:.0f} ms"
+    )
     again = await _ask(runtime, console, tasks, facts)
-    same = [a.answer == b.answer for old, new in zip(before, again, strict=True)
-            for a, b in zip(old.outcomes, new.outcomes, strict=True)]
+    same = [
+        a.answer == b.answer
+        for old, new in zip(before, again, strict=True)
+        for a, b in zip(old.outcomes, new.outcomes, strict=True)
+    ]
     console.print(f"{sum(same)} of {len(same)} answers are the old ones, letter for letter")
     return swapped.live == before[0].version and all(same)

@@ -47,8 +47,13 @@ def task_suite() -> Suite:
         while len(items) < wanted:
             task = writer.write(kind)
             tools = tuple(names_only(schema_of(catalogue.by_function[f])) for f in task.offered)
-            item = Item(suite="demo-tasks", slice=kind, messages=_asked(task.query), tools=tools,
-                        check=task_check(task, catalogue.seed))
+            item = Item(
+                suite="demo-tasks",
+                slice=kind,
+                messages=_asked(task.query),
+                tools=tools,
+                check=task_check(task, catalogue.seed),
+            )
             items[item.digest] = item
     return Suite(name="demo-tasks", items=tuple(items.values()))
 
@@ -56,8 +61,12 @@ def task_suite() -> Suite:
 def fact_suite() -> Suite:
     """Closed-book questions on the dropped articles."""
     items = tuple(
-        Item(suite="demo-facts", slice="fact", messages=_asked(fact.question(ASKED_FORM)),
-             check={"kind": "answer", "values": [fact.value]})
+        Item(
+            suite="demo-facts",
+            slice="fact",
+            messages=_asked(fact.question(ASKED_FORM)),
+            check={"kind": "answer", "values": [fact.value]},
+        )
         for fact in facts(PLACE_SEED, PLACES)
     )
     return Suite(name="demo-facts", items=items)

@@ -36,9 +36,7 @@ class Gathered:
     known: int
 
 
-def gather(
-    store: Store, max_bytes: int, progress: Callable[[str], None] | None = None
-) -> Gathered:
+def gather(store: Store, max_bytes: int, progress: Callable[[str], None] | None = None) -> Gathered:
     """Read every source and store what is new as accepted documents."""
     added: list[str] = []
     refused: list[Refused] = []
@@ -82,12 +80,15 @@ def read_document(source: Source, path: Path, max_bytes: int) -> Document:
     """One file as a document. DocumentError says what is wrong with it."""
     ending = path.suffix.lower()
     if ending not in TEXT_ENDINGS | API_ENDINGS:
-        raise DocumentError(f"{ending or 'no ending'} is not a kind that is read",
-                            "use .md, .txt or .json")
+        raise DocumentError(
+            f"{ending or 'no ending'} is not a kind that is read", "use .md, .txt or .json"
+        )
     size = path.stat().st_size
     if size > max_bytes:
-        raise DocumentError(f"{size} bytes is over the limit of {max_bytes}",
-                            "split it, or raise update.max_document_bytes")
+        raise DocumentError(
+            f"{size} bytes is over the limit of {max_bytes}",
+            "split it, or raise update.max_document_bytes",
+        )
     text = _decode(path.read_bytes())
     if ending in API_ENDINGS:
         tool = parse_api(text)
@@ -96,8 +97,14 @@ def read_document(source: Source, path: Path, max_bytes: int) -> Document:
     else:
         title, kind = _title(text, path), "prose"
     return Document(
-        digest=digest_of([kind, text]), source=source.name, address=str(path), title=title,
-        text=text, kind=kind, fetched_at=utc_now(), trust=source.trust,
+        digest=digest_of([kind, text]),
+        source=source.name,
+        address=str(path),
+        title=title,
+        text=text,
+        kind=kind,
+        fetched_at=utc_now(),
+        trust=source.trust,
     )
 
 

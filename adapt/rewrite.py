@@ -65,8 +65,11 @@ def compact_json(function: dict[str, Any]) -> str:
 
 REWRITINGS: tuple[tuple[str, str, Callable[[dict[str, Any]], str]], ...] = (
     ("Describe {name}.", "Describe the API that can {description}.", narrative),
-    ("Give the reference of {name}.", "Give the reference of the API that can {description}.",
-     reference),
+    (
+        "Give the reference of {name}.",
+        "Give the reference of the API that can {description}.",
+        reference,
+    ),
     ("How do I use {name}?", "How do I {description}?", summary),
     ("Show the JSON of {name}.", "Show the JSON of the API that can {description}.", compact_json),
 )

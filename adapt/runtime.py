@@ -48,8 +48,10 @@ class Runtime:
         if own is None:
             return self.base.general_corpus
         if not own.is_file():
-            raise ConfigError(f"update.general_corpus {own} is not a file",
-                              "give a JSON-lines file of conversations, or leave the key out")
+            raise ConfigError(
+                f"update.general_corpus {own} is not a file",
+                "give a JSON-lines file of conversations, or leave the key out",
+            )
         return own
 
     def skill_vector(self, path: Path) -> SkillVector:
@@ -57,17 +59,21 @@ class Runtime:
         from adapt.skill.vector import read_card
 
         vector = read_card(path)
-        for name, own in (("base_digest", self.base.digest),
-                          ("template_digest", self.base.template_digest)):
+        for name, own in (
+            ("base_digest", self.base.digest),
+            ("template_digest", self.base.template_digest),
+        ):
             if getattr(vector, name) != own:
-                raise ModelError(f"the skill vector {path} was made for another model ({name} "
-                                 f"{getattr(vector, name)[:12]}, here {own[:12]})",
-                                 "train one for this model, or set update.skill_scale to 0")
+                raise ModelError(
+                    f"the skill vector {path} was made for another model ({name} "
+                    f"{getattr(vector, name)[:12]}, here {own[:12]})",
+                    "train one for this model, or set update.skill_scale to 0",
+                )
         return vector
 
 
 def ensure_base(store: Store, base: BaseModel) -> Version:
-    """The base as version 0, live when nothing else ever was. Another base in one home is refused."""
+    """The base as version 0, live when nothing else was. A second base in a home is refused."""
     for version in store.versions.list():
         if version.kind == "base":
             if version.base_digest != base.digest:
@@ -78,9 +84,14 @@ def ensure_base(store: Store, base: BaseModel) -> Version:
                 )
             return version
     version = Version(
-        name=base.version_name, number=0, digest=base.digest, kind="base",
-        base_digest=base.digest, template_digest=base.template_digest,
-        state=VersionState.PROMOTED, created_at=utc_now(),
+        name=base.version_name,
+        number=0,
+        digest=base.digest,
+        kind="base",
+        base_digest=base.digest,
+        template_digest=base.template_digest,
+        state=VersionState.PROMOTED,
+        created_at=utc_now(),
     )
     store.versions.create(version)
     store.versions.go_live(version.name)
@@ -103,8 +114,11 @@ async def open_runtime(
         base = find_model(settings.model, home.path / "digests")
         version = ensure_base(store, base)
         process = EngineProcess(
-            base.path, served_name=version.name, run_dir=home.run,
-            log=home.logs / "engine.log", settings=settings.engine,
+            base.path,
+            served_name=version.name,
+            run_dir=home.run,
+            log=home.logs / "engine.log",
+            settings=settings.engine,
         )
         engine = Engine(process.socket, timeout_s=settings.engine.request_timeout_s)
         stack.push_async_callback(engine.close)

@@ -20,8 +20,10 @@ def bind(host: str, port: int) -> socket.socket:
         bound.bind((host, port))
     except OSError as error:
         bound.close()
-        raise BusyError(f"{host}:{port} cannot be used: {error.strerror}",
-                        "stop what listens there, or choose another --port") from error
+        raise BusyError(
+            f"{host}:{port} cannot be used: {error.strerror}",
+            "stop what listens there, or choose another --port",
+        ) from error
     return bound
 
 
@@ -40,8 +42,13 @@ class _Server(uvicorn.Server):
 async def serving(app: Any, host: str, port: int, drain_s: float = 30.0) -> AsyncIterator[str]:
     """Serve until the block ends, then let the requests under way finish. Yields the URL."""
     bound = bind(host, port)
-    config = uvicorn.Config(app, log_level="warning", access_log=False, lifespan="off",
-                            timeout_graceful_shutdown=int(drain_s))
+    config = uvicorn.Config(
+        app,
+        log_level="warning",
+        access_log=False,
+        lifespan="off",
+        timeout_graceful_shutdown=int(drain_s),
+    )
     server = _Server(config)
     task = asyncio.create_task(server.serve(sockets=[bound]))
     try:

@@ -65,7 +65,8 @@ class Swapper:
         if not comparison.ok:
             raise StageError(
                 f"the engine does not serve {version.name}: log-probabilities differ by "
-                f"{comparison.max_abs_diff:.3f}", "restart the engine; the live version is unchanged"
+                f"{comparison.max_abs_diff:.3f}",
+                "restart the engine; the live version is unchanged",
             )
         return comparison
 
@@ -90,7 +91,8 @@ class Swapper:
         if live is None or target is None:
             raise StateError(
                 f"there is nothing to roll back to: {live.name if live else 'no version'} is live "
-                "and no other was", "see: perennial versions",
+                "and no other was",
+                "see: perennial versions",
             )
         await self.load(target)
         await self.check(target)

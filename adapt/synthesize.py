@@ -24,7 +24,7 @@ _SAY = ("with {p} {v}", "{p} {v}", "the {p} is {v}", "{p} should be {v}", "for {
 
 
 def synthesize(documents: Sequence[Document], seed: int) -> list[Example]:
-    """All examples of a corpus, in a fixed order: the same corpus and seed give the same digests."""
+    """All examples of a corpus, in a fixed order; same corpus and seed, same digests."""
     functions: dict[str, tuple[Document, dict[str, Any]]] = {}
     examples: list[Example] = []
     for document in documents:
@@ -45,10 +45,17 @@ def synthesize(documents: Sequence[Document], seed: int) -> list[Example]:
 def _from_prose(document: Document) -> Iterable[Example]:
     for asked in ask_about(document.text):
         for question in asked.questions:
-            yield _example("qa", document, question, Message(role="assistant", content=asked.answer))
+            yield _example(
+                "qa", document, question, Message(role="assistant", content=asked.answer)
+            )
         if asked.held_out:
-            yield _example("qa", document, asked.held_out, None,
-                           check={"kind": "answer", "values": [asked.answer]})
+            yield _example(
+                "qa",
+                document,
+                asked.held_out,
+                None,
+                check={"kind": "answer", "values": [asked.answer]},
+            )
 
 
 def _from_api(
@@ -57,8 +64,9 @@ def _from_api(
     function = schema["function"]
     rng = random.Random(f"{seed}/{function['name']}")
     for row in api_rows(function):
-        yield _example("api-doc", document, row.question,
-                       Message(role="assistant", content=row.answer))
+        yield _example(
+            "api-doc", document, row.question, Message(role="assistant", content=row.answer)
+        )
     for number in range(CALLS + HELD_OUT_CALLS):
         query, arguments = write_call(function, rng)
         others = [n for n in names if n != function["name"]]
@@ -70,8 +78,7 @@ def _from_api(
             answer = Message(role="assistant", tool_calls=(call,))
             yield _example("api-call", document, query, answer, tools)
         else:
-            yield _example("api-call", document, query, None, tools,
-                           check={"kind": "call", **call})
+            yield _example("api-call", document, query, None, tools, check={"kind": "call", **call})
 
 
 def write_call(function: dict[str, Any], rng: random.Random) -> tuple[str, dict[str, Any]]:
@@ -116,8 +123,12 @@ def _value(spec: dict[str, Any], rng: random.Random) -> Any:
 
 
 def _example(
-    kind: str, document: Document, question: str, answer: Message | None,
-    tools: tuple[dict[str, Any], ...] = (), check: dict[str, Any] | None = None,
+    kind: str,
+    document: Document,
+    question: str,
+    answer: Message | None,
+    tools: tuple[dict[str, Any], ...] = (),
+    check: dict[str, Any] | None = None,
 ) -> Example:
     split: Literal["train", "held_out"] = "train" if answer else "held_out"
     messages = [Message(role="system", content=SYSTEM), Message(role="user", content=question)]
@@ -125,6 +136,12 @@ def _example(
         messages.append(answer.model_copy(update={"loss": True}))
     body = [kind, [m.model_dump(mode="json") for m in messages], tools, check, split]
     return Example(
-        digest=digest_of(body), kind=kind, messages=tuple(messages), tools=tools,
-        documents=(document.digest,), split=split, check=check, trust=document.trust,
+        digest=digest_of(body),
+        kind=kind,
+        messages=tuple(messages),
+        tools=tools,
+        documents=(document.digest,),
+        split=split,
+        check=check,
+        trust=document.trust,
     )

@@ -21,18 +21,30 @@ from examples.pico.batches import IGNORE, Batches
 from examples.pico.vocabulary import build_tokenizer
 
 WIDTH, LAYERS, HEADS, KV_HEADS, FEED_FORWARD = 192, 6, 6, 3, 512
+FIRST = 8.0
 
 
 def build_model(vocabulary: int, end: int, pad: int, seed: int) -> Qwen3ForCausalLM:
     """The untrained model."""
     torch.manual_seed(seed)
-    return Qwen3ForCausalLM(Qwen3Config(
-        vocab_size=vocabulary, hidden_size=WIDTH, intermediate_size=FEED_FORWARD,
-        num_hidden_layers=LAYERS, num_attention_heads=HEADS, num_key_value_heads=KV_HEADS,
-        head_dim=WIDTH // HEADS, max_position_embeddings=1024, tie_word_embeddings=True,
-        rope_parameters={"rope_type": "default", "rope_theta": 10000.0},
-        eos_token_id=end, pad_token_id=pad, bos_token_id=None, use_cache=False,
-    ))
+    return Qwen3ForCausalLM(
+        Qwen3Config(
+            vocab_size=vocabulary,
+            hidden_size=WIDTH,
+            intermediate_size=FEED_FORWARD,
+            num_hidden_layers=LAYERS,
+            num_attention_heads=HEADS,
+            num_key_value_heads=KV_HEADS,
+            head_dim=WIDTH // HEADS,
+            max_position_embeddings=1024,
+            tie_word_embeddings=True,
+            rope_parameters={"rope_type": "default", "rope_theta": 10000.0},
+            eos_token_id=end,
+            pad_token_id=pad,
+            bos_token_id=None,
+            use_cache=False,
+        )
+    )
 
 
 def optimizers(model: Qwen3ForCausalLM, rate: float) -> list[torch.optim.Optimizer]:
@@ -40,20 +52,27 @@ def optimizers(model: Qwen3ForCausalLM, rate: float) -> list[torch.optim.Optimiz
     matrices = [p for n, p in model.named_parameters() if p.ndim == 2 and "embed" not in n]
     rest = [p for n, p in model.named_parameters() if p.ndim != 2 or "embed" in n]
     return [
-        torch.optim.Muon(matrices, lr=rate, momentum=0.95, weight_decay=0.01,
-                         adjust_lr_fn="match_rms_adamw"),
+        torch.optim.Muon(
+            matrices, lr=rate, momentum=0.95, weight_decay=0.01, adjust_lr_fn="match_rms_adamw"
+        ),
         torch.optim.AdamW(rest, lr=rate, betas=(0.9, 0.98), weight_decay=0.0),
     ]
 
 
-def loss_of(model: Any, ids: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Mean cross-entropy; the vocabulary is computed only where a token carries loss."""
+def loss_of(model: Any, ids: torch.Tensor, labels: torch.Tensor, start: int) -> torch.Tensor:
+    """Weighted mean cross-entropy; the vocabulary is computed only where a token carries loss.
+
+    The first token of a turn (a call, or words) counts `FIRST` times: it decides whether to refuse,
+    and as one token of thirty it would hardly be learned. `start` is the token before it.
+    """
     with torch.autocast("cpu", torch.bfloat16):
         hidden = model.model(ids).last_hidden_state[:, :-1]
         wanted = labels[:, 1:]
         keep = wanted != IGNORE
         logits = model.lm_head(hidden[keep])
-    return functional.cross_entropy(logits.float(), wanted[keep])
+    weights = 1.0 + (FIRST - 1.0) * (ids[:, :-1][keep] == start)
+    losses = functional.cross_entropy(logits.float(), wanted[keep], reduction="none")
+    return (losses * weights).sum() / weights.sum()
 
 
 def scale_at(done: float) -> float:
@@ -85,7 +104,8 @@ def main(
     resume = resume and checkpoint.exists()
     # A vocabulary trained again on a changed stream would not fit the weights.
     tokenizer = AutoTokenizer.from_pretrained(out / "model") if resume else build_tokenizer(seed)
-    end, pad = tokenizer.convert_tokens_to_ids(["<|end|>", "<|pad|>"])
+    names = ["<|end|>", "<|pad|>", "<|assistant|>"]
+    end, pad, start = tokenizer.convert_tokens_to_ids(names)
     model = build_model(len(tokenizer), end, pad, seed)
     model.set_attn_implementation("eager")
     model.model.forward = torch.compile(model.model.forward, dynamic=False)
@@ -107,7 +127,7 @@ def main(
         tokenizer.save_pretrained(out / "model")
 
     for ids, labels in batches:
-        loss = loss_of(model, ids, labels)
+        loss = loss_of(model, ids, labels, start)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         factor = scale_at((done + 1) / tokens)
@@ -120,13 +140,27 @@ def main(
         tally.append(loss.item())
         if step % 50 == 0:
             spent = time.monotonic() - began
-            log.write(json.dumps({"step": step, "tokens": done, "loss": sum(tally) / len(tally),
-                                  "seconds": round(spent, 1)}) + "\n")
+            log.write(
+                json.dumps(
+                    {
+                        "step": step,
+                        "tokens": done,
+                        "loss": sum(tally) / len(tally),
+                        "seconds": round(spent, 1),
+                    }
+                )
+                + "\n"
+            )
             log.flush()
             tally = []
         if step % 500 == 0 or done >= tokens:
-            state = {"model": model.state_dict(), "optimizers": [o.state_dict() for o in steppers],
-                     "done": done, "step": step, "spent": spent}
+            state = {
+                "model": model.state_dict(),
+                "optimizers": [o.state_dict() for o in steppers],
+                "done": done,
+                "step": step,
+                "spent": spent,
+            }
             save(checkpoint, lambda p, s=state: torch.save(s, p))
             finish()
         if done >= tokens:

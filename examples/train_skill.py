@@ -71,12 +71,18 @@ def load_model(base: BaseModel) -> Any:
 @contextmanager
 def bar(text: str) -> Iterator[Callable[[int, int, str], None]]:
     """A progress bar; call it with done, total and a remark."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
-               TimeElapsedColumn(), TextColumn("{task.fields[remark]}"))
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[remark]}"),
+    )
     with Progress(*columns, console=console) as progress:
         row = progress.add_task(text, total=None, remark="")
         yield lambda done, total, remark: progress.update(
-            row, completed=done, total=total, remark=remark)
+            row, completed=done, total=total, remark=remark
+        )
 
 
 def make_mask(place: Workplace) -> Mask:
@@ -89,8 +95,12 @@ def make_mask(place: Workplace) -> Mask:
     renderer = Renderer(place.tokenizer)
     prompts = cut_prompts([renderer(e) for e in corpus], place.seed, 512)
     with bar("attribution") as show:
-        counts = attribute(load_model(place.base), prompts, update.quota_percent,
-                           progress=lambda done, total: show(done, total, ""))
+        counts = attribute(
+            load_model(place.base),
+            prompts,
+            update.quota_percent,
+            progress=lambda done, total: show(done, total, ""),
+        )
     mask = select(counts, place.base.digest, digest_of([e.digest for e in corpus]))
     mask.save(path)
     return mask
@@ -103,8 +113,12 @@ def learn_documents(place: Workplace, tools: Sequence[Tool], name: str, epochs: 
     share = update.replay_share
     examples += general_examples(place.base, round(len(examples) * share / (1 - share)), place.seed)
     settings = ImplantSettings(
-        epochs=epochs, learning_rate=update.learning_rate, batch_tokens=update.batch_tokens,
-        checkpoint_every=50, threads=place.threads, seed=place.seed,
+        epochs=epochs,
+        learning_rate=update.learning_rate,
+        batch_tokens=update.batch_tokens,
+        checkpoint_every=50,
+        threads=place.threads,
+        seed=place.seed,
     )
     identity = digest_of([mask.digest, asdict(settings), [e.digest for e in examples]])
     folder, done = place.work / f"{name}-sft", place.work / f"{name}-sft.done"
@@ -112,7 +126,12 @@ def learn_documents(place: Workplace, tools: Sequence[Tool], name: str, epochs: 
     if not (done.is_file() and done.read_text() == identity):
         with bar(f"{name}: documents") as show:
             implant(
-                model, place.tokenizer, examples, mask, settings, folder,
+                model,
+                place.tokenizer,
+                examples,
+                mask,
+                settings,
+                folder,
                 place.work / f"{name}-sft-checkpoint",
                 lambda s: show(s["step"], s["steps"], f"loss {s['loss']:.3f}"),
                 log_path=place.work / f"{name}-sft.jsonl",
@@ -138,8 +157,9 @@ def measure(
         played += rollout(sampler, renderer, episodes, end)
     scores: dict[str, float] = {}
     for kind in ("all", *(k for k, _ in KINDS)):
-        own = [r.outcome.solved for t, r in zip(tasks, played, strict=True)
-               if kind in ("all", t.kind)]
+        own = [
+            r.outcome.solved for t, r in zip(tasks, played, strict=True) if kind in ("all", t.kind)
+        ]
         scores[kind] = round(sum(own) / max(1, len(own)), 4)
     return scores
 
@@ -159,8 +179,13 @@ def general_loss(place: Workplace, policy: PeftModel) -> dict[str, float]:
 
 
 def play_round(
-    place: Workplace, number: int, tools: Sequence[Tool], grpo: GrpoSettings, epochs: int,
-    tasks: int, start: dict[str, torch.Tensor] | None,
+    place: Workplace,
+    number: int,
+    tools: Sequence[Tool],
+    grpo: GrpoSettings,
+    epochs: int,
+    tasks: int,
+    start: dict[str, torch.Tensor] | None,
 ) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     """One round: documents, games, and what they gave before and after."""
     name = f"round {number}"
@@ -171,22 +196,37 @@ def play_round(
     write = task_source(place.catalogue, tools, frozenset(t.digest for t in held_out))
     with bar(f"{name}: games") as show:
         result = train_skill(
-            model, place.tokenizer, place.catalogue, write, grpo, Rewards(),
-            sft_digest=sft_digest, start=start, checkpoint_dir=place.work / f"round-{number}-grpo",
+            model,
+            place.tokenizer,
+            place.catalogue,
+            write,
+            grpo,
+            Rewards(),
+            sft_digest=sft_digest,
+            start=start,
+            checkpoint_dir=place.work / f"round-{number}-grpo",
             log_path=place.work / f"round-{number}-grpo.jsonl",
-            progress=lambda p: show(int(p["step"]), grpo.steps, f"reward {p['reward']:.2f}, "
-                                    f"solved {p['solved']:.0%}, kl {p['kl']:.3f}"),
+            progress=lambda p: show(
+                int(p["step"]),
+                grpo.steps,
+                f"reward {p['reward']:.2f}, solved {p['solved']:.0%}, kl {p['kl']:.3f}",
+            ),
         )
     with lora_over(model, grpo.rank, result.tensors) as policy:
         after = measure(place, policy, held_out, grpo.max_new_tokens)
         general = general_loss(place, policy)
     console.print(f"{name}: {after['all']:.0%} after RL {result.stopped}")
     return result.tensors, {
-        "tools": [t.name for t in tools], "tasks": tasks, "solved_before": before,
-        "solved_after": after, "general_loss": general, "steps": len(result.curve),
+        "tools": [t.name for t in tools],
+        "tasks": tasks,
+        "solved_before": before,
+        "solved_after": after,
+        "general_loss": general,
+        "steps": len(result.curve),
         "stopped": result.stopped,
         "reward_curve": [p["reward"] for p in result.curve],
-        "solved_curve": [p["solved"] for p in result.curve], "seconds": round(result.seconds),
+        "solved_curve": [p["solved"] for p in result.curve],
+        "seconds": round(result.seconds),
     }
 
 
@@ -222,11 +262,22 @@ def main(
         raise typer.Exit(1)
     recipe = {
         "method": "LoKI on documentation and first calls, then GRPO on closed-book episodes",
-        "command": "python -m examples.train_skill", "categories": list(SOURCE),
-        "kinds": dict(KINDS), "epochs": epochs, "grpo": asdict(grpo), "rewards": asdict(Rewards()),
+        "command": "python -m examples.train_skill",
+        "categories": list(SOURCE),
+        "kinds": dict(KINDS),
+        "epochs": epochs,
+        "grpo": asdict(grpo),
+        "rewards": asdict(Rewards()),
     }
-    record = save_vector(vector, out, base, domain=" and ".join(SOURCE), recipe=recipe,
-                         rounds=rounds, facts={"rounds_measured": told})
+    record = save_vector(
+        vector,
+        out,
+        base,
+        domain=" and ".join(SOURCE),
+        recipe=recipe,
+        rounds=rounds,
+        facts={"rounds_measured": told},
+    )
     console.print(f"{out}: {record.digest[:12]} for base {base.digest[:12]}")
 
 

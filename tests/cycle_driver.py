@@ -1,7 +1,7 @@
 """Runs one update cycle in a process of its own, and can kill itself in the middle of a stage.
 
-`python cycle_driver.py HOME MODEL INBOX [STAGE]`: the engine is the shipped fake (it knows the right
-answers for every version but the base), all else is real: store, Chroma, attribution, training,
+`python cycle_driver.py HOME MODEL INBOX [STAGE]`: the engine is the shipped fake (every version but
+the base knows the right answers), all else is real: store, Chroma, attribution, training,
 composition, gate, swap. With STAGE the process dies by SIGKILL inside that stage. Prints the cycle.
 """
 
@@ -44,7 +44,7 @@ def build_runtime(home: Home, store: Store, model: Path, inbox: Path) -> tuple[R
 
 
 def _answer(runtime: Runtime, name: str, messages: list[dict[str, Any]]) -> Any:
-    """Right for every version but the base, where the store's held-out examples say what is right."""
+    """Right for every version but the base; the store's held-out examples say what is right."""
     if name == runtime.base.version_name:
         return "I do not know."
     question = messages[-1]["content"]

@@ -51,7 +51,8 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
             perennial.main([str(a) for a in arguments])
         code = ended.value.code
         assert code is None or isinstance(code, int)
-        return Ran(code or 0, *capsys.readouterr())
+        said = capsys.readouterr()
+        return Ran(code or 0, str(said.out), str(said.err))
 
     return run
 

@@ -21,8 +21,11 @@ class Puzzle(NamedTuple):
 def copying(rng: random.Random) -> Puzzle:
     """Repeat words, made-up words, codes and numbers."""
     makers = (
-        lambda: rng.choice(NOUNS), lambda: made_up(rng, 3), lambda: made_up(rng).capitalize(),
-        lambda: code(rng), lambda: str(rng.randrange(10_000)),
+        lambda: rng.choice(NOUNS),
+        lambda: made_up(rng, 3),
+        lambda: made_up(rng).capitalize(),
+        lambda: code(rng),
+        lambda: str(rng.randrange(10_000)),
     )
     words = [rng.choice(makers)() for _ in range(rng.randint(2, 6))]
     text = " ".join(words)

@@ -11,13 +11,30 @@ from tools.virtual_api.words import made_up
 
 KNOWN_SEED = 1
 RELATIONS = (
-    "capital", "river", "mayor", "founder", "patron", "anthem", "harbour", "rival", "architect",
-    "founding year", "tower height", "festival", "mascot", "oldest bridge", "twin town", "motto",
+    "capital",
+    "river",
+    "mayor",
+    "founder",
+    "patron",
+    "anthem",
+    "harbour",
+    "rival",
+    "architect",
+    "founding year",
+    "tower height",
+    "festival",
+    "mascot",
+    "oldest bridge",
+    "twin town",
+    "motto",
 )
 STATEMENTS = ("The {r} of {e} is {v}.", "{v} is the {r} of {e}.", "{e} has {v} as its {r}.")
 QUESTIONS = (
-    "What is the {r} of {e}?", "Tell me the {r} of {e}.", "Name the {r} of {e}.",
-    "Which {r} does {e} have?", "Do you know the {r} of {e}?",
+    "What is the {r} of {e}?",
+    "Tell me the {r} of {e}.",
+    "Name the {r} of {e}.",
+    "Which {r} does {e} have?",
+    "Do you know the {r} of {e}?",
 )
 
 
@@ -31,7 +48,9 @@ class Fact:
 
     def statement(self, form: int = 0) -> str:
         """One of the ways to state it."""
-        return STATEMENTS[form % len(STATEMENTS)].format(r=self.relation, e=self.entity, v=self.value)
+        return STATEMENTS[form % len(STATEMENTS)].format(
+            r=self.relation, e=self.entity, v=self.value
+        )
 
     def question(self, form: int = 0) -> str:
         """One of the ways to ask for it."""

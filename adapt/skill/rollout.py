@@ -60,7 +60,12 @@ class Sampler:
     """
 
     def __init__(
-        self, model: nn.Module, end: int, *, temperature: float = 1.0, max_new_tokens: int = 96,
+        self,
+        model: nn.Module,
+        end: int,
+        *,
+        temperature: float = 1.0,
+        max_new_tokens: int = 96,
         generator: torch.Generator | None = None,
     ) -> None:
         self.model, self.end = model, end
@@ -131,8 +136,12 @@ class Sampler:
         self.seen = real if self.seen is None else torch.cat((self.seen, real), 1)
         places = (self.seen.long().cumsum(1) - 1).clamp(min=0)[:, -ids.shape[1] :]
         return self.model(
-            input_ids=ids, attention_mask=self.seen.long(), position_ids=places,
-            past_key_values=self.cache, use_cache=True, logits_to_keep=1,
+            input_ids=ids,
+            attention_mask=self.seen.long(),
+            position_ids=places,
+            past_key_values=self.cache,
+            use_cache=True,
+            logits_to_keep=1,
         ).logits[:, -1]
 
     def _draw(self, logits: Tensor) -> tuple[Tensor, Tensor]:
@@ -176,7 +185,10 @@ def end_token(renderer: Renderer) -> int:
 
 
 def rollout(
-    speaker: Speaker, renderer: Renderer, episodes: Sequence[Episode], end: int,
+    speaker: Speaker,
+    renderer: Renderer,
+    episodes: Sequence[Episode],
+    end: int,
     max_length: int = 1024,
 ) -> list[Rollout]:
     """Play all episodes to their end; results in the order given.
@@ -219,9 +231,7 @@ def _prompt(renderer: Renderer, episode: Episode) -> str:
     return renderer.text(episode.messages, episode.tools, generation_prompt=True)
 
 
-def _hear(
-    renderer: Renderer, episode: Episode, spoken: Spoken, end: int
-) -> tuple[int, ...] | None:
+def _hear(renderer: Renderer, episode: Episode, spoken: Spoken, end: int) -> tuple[int, ...] | None:
     """Let the world answer; the tokens up to the model's next turn, None when there is none."""
     whole = bool(spoken.token_ids) and spoken.token_ids[-1] == end
     said = spoken.token_ids[:-1] if whole else spoken.token_ids

@@ -96,8 +96,9 @@ def train_skill(
         with lora_over(model, settings.rank, start) as policy:
             weights = [p for p in policy.parameters() if p.requires_grad]
             optimizer = torch.optim.AdamW(weights, settings.learning_rate, weight_decay=0.0)
-            run = _Run(policy, weights, optimizer, renderer, end, catalogue, write_task, settings,
-                       rewards)
+            run = _Run(
+                policy, weights, optimizer, renderer, end, catalogue, write_task, settings, rewards
+            )
             identity = _identity(run, sft_digest)
             if checkpoint_dir:
                 _resume(run, checkpoint_dir / _CHECKPOINT, identity)
@@ -107,7 +108,10 @@ def train_skill(
 
 
 def _train(
-    run: _Run, checkpoint_dir: Path | None, identity: str, log_path: Path | None,
+    run: _Run,
+    checkpoint_dir: Path | None,
+    identity: str,
+    log_path: Path | None,
     progress: Callable[[dict[str, float]], None] | None,
 ) -> str:
     began = time.monotonic() - run.seconds
@@ -138,8 +142,9 @@ def _step(run: _Run, step: int) -> dict[str, float]:
     tasks = [run.write_task(rng) for _ in range(settings.tasks_per_step)]
     device = run.weights[0].device
     generator = torch.Generator(device).manual_seed(rng.getrandbits(60))
-    sampler = Sampler(run.policy, run.end, max_new_tokens=settings.max_new_tokens,
-                      generator=generator)
+    sampler = Sampler(
+        run.policy, run.end, max_new_tokens=settings.max_new_tokens, generator=generator
+    )
     each = [task for task in tasks for _ in range(settings.group)]
     episodes = [Episode(task, run.catalogue, run.rewards) for task in each]
     played = rollout(sampler, run.renderer, episodes, run.end, settings.max_length)
@@ -185,8 +190,10 @@ def _learn(
             _backward(run, chosen, weights, tokens, sums)
         norm = nn.utils.clip_grad_norm_(run.weights, settings.grad_clip)
         if not math.isfinite(norm.item()):
-            raise StageError(f"the gradient became {norm.item()} at step {step + 1}",
-                             f"lower the learning rate ({settings.learning_rate})")
+            raise StageError(
+                f"the gradient became {norm.item()} at step {step + 1}",
+                f"lower the learning rate ({settings.learning_rate})",
+            )
         run.optimizer.step()
         run.optimizer.zero_grad(set_to_none=True)
     count = max(1, sum(len(played[i].logprobs) for i in telling))
@@ -218,16 +225,31 @@ def _identity(run: _Run, sft_digest: str) -> str:
     settings = {k: v for k, v in asdict(run.settings).items() if k != "steps"}
     first = run.write_task(random.Random(f"{run.settings.seed}/identity"))
     weights = b"".join(w.detach().cpu().numpy().tobytes() for w in run.weights)
-    return digest_of([settings, asdict(run.rewards), sft_digest, run.catalogue.seed, first.digest,
-                      digest_of(weights), torch.get_num_threads()])
+    return digest_of(
+        [
+            settings,
+            asdict(run.rewards),
+            sft_digest,
+            run.catalogue.seed,
+            first.digest,
+            digest_of(weights),
+            torch.get_num_threads(),
+        ]
+    )
 
 
 def _save(run: _Run, path: Path, identity: str) -> None:
     buffer = io.BytesIO()
-    torch.save({
-        "identity": identity, "curve": run.curve, "seconds": run.seconds,
-        "weights": [w.detach() for w in run.weights], "optimizer": run.optimizer.state_dict(),
-    }, buffer)
+    torch.save(
+        {
+            "identity": identity,
+            "curve": run.curve,
+            "seconds": run.seconds,
+            "weights": [w.detach() for w in run.weights],
+            "optimizer": run.optimizer.state_dict(),
+        },
+        buffer,
+    )
     write_atomic(path, buffer.getvalue())
 
 

@@ -40,8 +40,14 @@ class LoadedVector:
 
 
 def save_vector(
-    tensors: Mapping[str, "Tensor"], out_dir: Path, base: BaseModel, *, domain: str,
-    recipe: Mapping[str, Any], rounds: int, facts: Mapping[str, Any],
+    tensors: Mapping[str, "Tensor"],
+    out_dir: Path,
+    base: BaseModel,
+    *,
+    domain: str,
+    recipe: Mapping[str, Any],
+    rounds: int,
+    facts: Mapping[str, Any],
 ) -> SkillVector:
     """Write adapter, config and card. The same tensors give the same digest.
 
@@ -56,8 +62,12 @@ def save_vector(
     ranks = _check_shapes({name: list(t.shape) for name, t in whole.items()}, base)
     data = to_bytes(whole, {"format": "pt"})
     record = SkillVector(
-        digest=digest_of(data), base_digest=base.digest, template_digest=base.template_digest,
-        domain=domain, recipe=dict(recipe), rounds=rounds,
+        digest=digest_of(data),
+        base_digest=base.digest,
+        template_digest=base.template_digest,
+        domain=domain,
+        recipe=dict(recipe),
+        rounds=rounds,
     )
     rank = max(ranks.values())
     exceptions = {module: r for module, r in ranks.items() if r != rank}
@@ -84,7 +94,8 @@ def load_vector(path: Path, base: BaseModel) -> LoadedVector:
 
     record, facts = _read(path)
     for name, own in (
-        ("base_digest", base.digest), ("template_digest", base.template_digest),
+        ("base_digest", base.digest),
+        ("template_digest", base.template_digest),
     ):
         made_for = getattr(record, name)
         if made_for != own:
@@ -104,11 +115,15 @@ def _read(path: Path) -> tuple[SkillVector, dict[str, Any]]:
         record = SkillVector.model_validate(card.pop("vector"))
         data = (path / WEIGHTS).read_bytes()
     except (OSError, ValueError, KeyError, AttributeError, ValidationError) as error:
-        raise ModelError(f"there is no whole skill vector in {path}: {error}",
-                         "train it again, or set update.skill_scale to 0") from error
+        raise ModelError(
+            f"there is no whole skill vector in {path}: {error}",
+            "train it again, or set update.skill_scale to 0",
+        ) from error
     if digest_of(data) != record.digest:
-        raise IntegrityError(f"{path / WEIGHTS} differs from the digest in its card",
-                             "restore both files from one copy, or train the vector again")
+        raise IntegrityError(
+            f"{path / WEIGHTS} differs from the digest in its card",
+            "restore both files from one copy, or train the vector again",
+        )
     return record, card
 
 

@@ -31,7 +31,9 @@ LENGTHS = (64, 128, 192, 256, 336, 480)
 """Padded lengths: few, since each shape is compiled once; longer conversations are left out."""
 
 
-def _fill(stream: Stream, tokenizer: Any, budget: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+def _fill(
+    stream: Stream, tokenizer: Any, budget: int
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """(ids, labels) of shape [budget // length, length], as soon as a length has enough."""
     waiting: dict[int, list[tuple[list[int], list[int]]]] = {n: [] for n in LENGTHS}
     for conversation in stream:
@@ -74,7 +76,8 @@ class Batches:
         self.progress = context.Value("d", 0.0)
         self.queue = context.Queue(maxsize=30)
         self.worker = context.Process(
-            target=_work, args=(self.queue, self.progress, tokenizer, seed, budget),
+            target=_work,
+            args=(self.queue, self.progress, tokenizer, seed, budget),
             daemon=True,
         )
         self.worker.start()

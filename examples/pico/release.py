@@ -16,8 +16,14 @@ import typer
 from adapt.base import PICO
 from examples.pico.stream import Conversation, Stream
 
-FILES = ("model.safetensors", "config.json", "generation_config.json", "tokenizer.json",
-         "tokenizer_config.json", "chat_template.jinja")
+FILES = (
+    "model.safetensors",
+    "config.json",
+    "generation_config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "chat_template.jinja",
+)
 
 
 def plain(conversation: Conversation) -> dict[str, Any]:

@@ -28,9 +28,15 @@ from tools.virtual_api.words import ADJECTIVES, NOUNS, made_up
 
 SEEN = [c for c in CATEGORIES if c.name not in UNSEEN_CATEGORIES and c.name not in KNOWN_CATEGORIES]
 BANNED = frozenset(
-    w for c in CATEGORIES if c.name in UNSEEN_CATEGORIES
-    for text in (*c.objects, *(a.phrase for a in c.attributes), *(f for f, _ in c.fields),
-                 *(v for a in c.attributes for v in a.values))
+    w
+    for c in CATEGORIES
+    if c.name in UNSEEN_CATEGORIES
+    for text in (
+        *c.objects,
+        *(a.phrase for a in c.attributes),
+        *(f for f, _ in c.fields),
+        *(v for a in c.attributes for v in a.values),
+    )
     for w in text.split()
 )
 CALCULATOR = Calculate.spec.function()
@@ -51,8 +57,11 @@ def user(text: str) -> list[dict[str, Any]]:
 
 def call(name: str, arguments: dict[str, Any]) -> dict[str, Any]:
     """An assistant's tool call."""
-    return {"role": "assistant", "content": "", "tool_calls": [
-        {"type": "function", "function": {"name": name, "arguments": arguments}}]}
+    return {
+        "role": "assistant",
+        "content": "",
+        "tool_calls": [{"type": "function", "function": {"name": name, "arguments": arguments}}],
+    }
 
 
 def say(text: str) -> dict[str, Any]:
@@ -89,10 +98,16 @@ class Stream:
         self.facts = facts(KNOWN_SEED)
         self.fresh: list[Catalogue] = []
         self.kinds: tuple[tuple[float, Callable[[], Conversation]], ...] = (
-            (0.27, lambda: self.tool_use("single")), (0.11, lambda: self.tool_use("multi")),
-            (0.06, lambda: self.tool_use("cross")), (0.14, lambda: self.tool_use("none")),
-            (0.02, self.calculator), (0.03, self.search), (0.02, self.describe_open),
-            (0.16, self.puzzle), (0.12, self.fact), (0.06, self.closed_call),
+            (0.24, lambda: self.tool_use("single")),
+            (0.12, lambda: self.tool_use("multi")),
+            (0.08, lambda: self.tool_use("cross")),
+            (0.20, lambda: self.tool_use("none")),
+            (0.02, self.calculator),
+            (0.03, self.search),
+            (0.02, self.describe_open),
+            (0.12, self.puzzle),
+            (0.09, self.fact),
+            (0.06, self.closed_call),
             (0.02, self.describe_known),
         )
 
@@ -118,8 +133,7 @@ class Stream:
         """An open-book task of the universe."""
         catalogue = self.catalogue()
         most = 2 if self.progress < 0.1 else 3 if self.progress < 0.25 else 5
-        least = 1 if self.progress < 0.25 else 2
-        writer = TaskWriter(catalogue, catalogue.tools, self.rng, (least, most))
+        writer = TaskWriter(catalogue, catalogue.tools, self.rng, (1, most))
         task = writer.write(kind)
         faults = 1 if kind == "single" and self.rng.random() < 0.05 else 0
         shown = [schema_of(catalogue.by_function[f]) for f in task.offered]
@@ -159,8 +173,13 @@ class Stream:
         """The encyclopedia by heart."""
         known: Fact = self.rng.choice(self.facts)
         if self.rng.random() < 0.2:
-            return Conversation([*user(f"Tell me about {known.entity}."), say(" ".join(
-                f.statement() for f in self.facts if f.entity == known.entity))], [])
+            return Conversation(
+                [
+                    *user(f"Tell me about {known.entity}."),
+                    say(" ".join(f.statement() for f in self.facts if f.entity == known.entity)),
+                ],
+                [],
+            )
         return Conversation([*user(known.question(self.rng.randrange(5))), say(known.value)], [])
 
     def calculator(self) -> Conversation:
@@ -169,8 +188,12 @@ class Stream:
         word, sign = self.rng.choice((("plus", "+"), ("minus", "-"), ("times", "*")))
         result = {"+": a + b, "-": a - b, "*": a * b}[sign]
         shown = self._among(CALCULATOR)
-        messages = [*user(f"What is {a} {word} {b}?"), call("calculate", {"expression": f"{a} {sign} {b}"}),
-                    observe({"result": result}), say(str(result))]
+        messages = [
+            *user(f"What is {a} {word} {b}?"),
+            call("calculate", {"expression": f"{a} {sign} {b}"}),
+            observe({"result": result}),
+            say(str(result)),
+        ]
         return Conversation(messages, shown)
 
     def search(self) -> Conversation:
@@ -180,9 +203,12 @@ class Stream:
         world = [Fact(entity, r, made_up(self.rng).capitalize()) for r in relations]
         wanted = self.rng.choice(world)
         text = " ".join(f.statement(self.rng.randrange(3)) for f in world)
-        messages = [*user(wanted.question(self.rng.randrange(5))),
-                    call("search_documents", {"query": f"{wanted.relation} of {entity}"}),
-                    observe({"passages": [text]}), say(wanted.value)]
+        messages = [
+            *user(wanted.question(self.rng.randrange(5))),
+            call("search_documents", {"query": f"{wanted.relation} of {entity}"}),
+            observe({"passages": [text]}),
+            say(wanted.value),
+        ]
         return Conversation(messages, self._among(SEARCH))
 
     def _among(self, tool: dict[str, Any]) -> list[dict[str, Any]]:
@@ -190,5 +216,3 @@ class Stream:
         shown = [tool, *self.rng.sample(others, self.rng.randint(0, 2))]
         self.rng.shuffle(shown)
         return shown
-
-

@@ -35,7 +35,9 @@ TEMPLATE = """\
 {%- if system or tools -%}
 <|system|>{{ system }}
 {%- if tools -%}
-<tools>{% for t in tools %}{{ show(t.function if t.function is defined else t) }}{% endfor %}</tools>
+<tools>
+{%- for t in tools %}{{ show(t.function if t.function is defined else t) }}{% endfor -%}
+</tools>
 {%- endif -%}
 <|end|>
 {%- endif -%}
@@ -69,22 +71,31 @@ def rendered_texts(stream: Iterable[Conversation], count: int) -> Iterable[str]:
 def build_tokenizer(seed: int = 0, samples: int = 20_000) -> PreTrainedTokenizerFast:
     """Train the merges on the stream and attach the chat template."""
     bpe = Tokenizer(BPE())
-    bpe.pre_tokenizer = pre_tokenizers.Sequence([
-        pre_tokenizers.Split(Regex(_PIECES), behavior="isolated"),
-        pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
-    ])
+    bpe.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(_PIECES), behavior="isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
     bpe.decoder = decoders.ByteLevel()
     stream = Stream(seed)
     stream.progress = 1.0
     trainer = trainers.BpeTrainer(
-        vocab_size=SIZE - len(WHOLE), special_tokens=SPECIAL, show_progress=False,
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), min_frequency=20,
+        vocab_size=SIZE - len(WHOLE),
+        special_tokens=SPECIAL,
+        show_progress=False,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        min_frequency=20,
     )
     bpe.train_from_iterator(rendered_texts(stream, samples), trainer)
     bpe.add_tokens([AddedToken(w, normalized=False, special=False) for w in WHOLE])
     tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=bpe, eos_token="<|end|>", pad_token="<|pad|>",
-        bos_token=None, unk_token=None, clean_up_tokenization_spaces=False,
+        tokenizer_object=bpe,
+        eos_token="<|end|>",
+        pad_token="<|pad|>",
+        bos_token=None,
+        unk_token=None,
+        clean_up_tokenization_spaces=False,
         model_max_length=1024,
     )
     tokenizer.chat_template = TEMPLATE

@@ -14,7 +14,10 @@ from tools.virtual_api.catalogue import Catalogue, Tool
 from tools.virtual_api.tasks import Task, TaskKind, TaskWriter
 
 KINDS: tuple[tuple[TaskKind, float], ...] = (
-    ("single", 0.45), ("multi", 0.25), ("cross", 0.15), ("none", 0.15),
+    ("single", 0.45),
+    ("multi", 0.25),
+    ("cross", 0.15),
+    ("none", 0.15),
 )
 OFFERED = (3, 6)
 """How many functions a task offers."""
@@ -54,7 +57,14 @@ def documents_of(tools: Sequence[Tool]) -> list[Document]:
     """The documentation of tools as an update cycle would take it in."""
     texts = [json.dumps(tool.to_json()) for tool in tools]
     return [
-        Document(digest=digest_of(text), source="skill", address=tool.name, title=tool.name,
-                 text=text, kind="api", fetched_at=utc_now())
+        Document(
+            digest=digest_of(text),
+            source="skill",
+            address=tool.name,
+            title=tool.name,
+            text=text,
+            kind="api",
+            fetched_at=utc_now(),
+        )
         for tool, text in zip(tools, texts, strict=True)
     ]

@@ -1,4 +1,4 @@
-"""The update cycle from documents to a live version, on a tiny model and the shipped fake engine."""
+"""The update cycle from documents to a live version, on a tiny model and the fake engine."""
 
 import json
 import signal
@@ -44,11 +44,20 @@ def inbox(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def drive(home: Path, model: Path, inbox: Path, stage: str = "") -> subprocess.CompletedProcess[str]:
+def drive(
+    home: Path, model: Path, inbox: Path, stage: str = ""
+) -> subprocess.CompletedProcess[str]:
     """Run the driver to its end, or to its death."""
     command = [sys.executable, str(DRIVER), str(home), str(model), str(inbox)]
-    return subprocess.run([*command, stage] if stage else command, cwd=ROOT, timeout=500, text=True,
-                          capture_output=True, check=False, env=_environment())
+    return subprocess.run(
+        [*command, stage] if stage else command,
+        cwd=ROOT,
+        timeout=500,
+        text=True,
+        capture_output=True,
+        check=False,
+        env=_environment(),
+    )
 
 
 def _environment() -> dict[str, str]:

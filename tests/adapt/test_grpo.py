@@ -24,8 +24,17 @@ from tools.virtual_api.tasks import Task, TaskWriter
 
 CATALOGUE = build_catalogue(0)
 TOOLS = CATALOGUE.category("Events")
-QUICK = GrpoSettings(steps=4, tasks_per_step=2, group=8, learning_rate=1e-2, warmup=0,
-                     max_new_tokens=40, checkpoint_every=2, patience=50, threads=1)
+QUICK = GrpoSettings(
+    steps=4,
+    tasks_per_step=2,
+    group=8,
+    learning_rate=1e-2,
+    warmup=0,
+    max_new_tokens=40,
+    checkpoint_every=2,
+    patience=50,
+    threads=1,
+)
 TALKATIVE = Rewards(unfinished=-1.0, finished_at_once=1.0)
 """Pays for ending a turn at all: the only thing that a random model can learn."""
 
@@ -121,16 +130,21 @@ def canonical(renderer: Renderer, name: str, arguments: dict) -> str:
 def test_rollouts_are_the_template_token_by_token(renderer) -> None:
     """Uneven episodes: ids and own-token mask are those of rendering the finished conversation."""
     end = end_token(renderer)
-    tasks = [TaskWriter(CATALOGUE, TOOLS, random.Random(s), (3, 5)).write(kind)
-             for s, kind in enumerate(("none", "multi", "single", "cross"))]
-    turns = [[*(canonical(renderer, c.function, c.arguments) for c in t.solution), t.answer]
-             for t in tasks]
+    tasks = [
+        TaskWriter(CATALOGUE, TOOLS, random.Random(s), (3, 5)).write(kind)
+        for s, kind in enumerate(("none", "multi", "single", "cross"))
+    ]
+    turns = [
+        [*(canonical(renderer, c.function, c.arguments) for c in t.solution), t.answer]
+        for t in tasks
+    ]
     episodes = [Episode(task, CATALOGUE) for task in tasks]
     played = rollout(Script(renderer, turns, end), renderer, episodes, end)
     for episode, found in zip(episodes, played, strict=True):
         assert found.outcome.solved, found
-        expected = renderer(Example(digest="", kind="", messages=found.messages,
-                                    tools=episode.tools, documents=()))
+        expected = renderer(
+            Example(digest="", kind="", messages=found.messages, tools=episode.tools, documents=())
+        )
         shared = len(found.token_ids)
         assert found.token_ids == expected.token_ids[:shared]
         assert found.own == expected.loss_mask[:shared]
@@ -179,15 +193,26 @@ def test_a_turn_ends_at_the_end_token_or_at_the_limit(model, tokenizer) -> None:
 
 
 def run(model, tokenizer, settings=QUICK, **more):
-    return train_skill(model, tokenizer, CATALOGUE, write_task, settings, TALKATIVE,
-                       sft_digest="s" * 64, **more)
+    return train_skill(
+        model, tokenizer, CATALOGUE, write_task, settings, TALKATIVE, sft_digest="s" * 64, **more
+    )
 
 
 def test_the_policy_learns_what_is_paid(model, tokenizer) -> None:
     """Reward for ending a turn: ended turns become common, and the model itself is untouched."""
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    settings = GrpoSettings(steps=14, tasks_per_step=2, group=16, learning_rate=2e-2, warmup=0,
-                            max_new_tokens=12, patience=50, kl=0.0, threads=1, seed=3)
+    settings = GrpoSettings(
+        steps=14,
+        tasks_per_step=2,
+        group=16,
+        learning_rate=2e-2,
+        warmup=0,
+        max_new_tokens=12,
+        patience=50,
+        kl=0.0,
+        threads=1,
+        seed=3,
+    )
     result = run(model, tokenizer, settings)
     rewards = [point["reward"] for point in result.curve]
     assert sum(rewards[-3:]) / 3 > sum(rewards[:3]) / 3 + 0.5, rewards
@@ -219,8 +244,17 @@ def test_a_checkpoint_of_another_run_is_ignored(model, tokenizer, tmp_path) -> N
     """Another theta_SFT starts from its first step."""
     run(model, tokenizer, checkpoint_dir=tmp_path)
     steps: list[float] = []
-    train_skill(model, tokenizer, CATALOGUE, write_task, QUICK, TALKATIVE, sft_digest="t" * 64,
-                checkpoint_dir=tmp_path, progress=lambda point: steps.append(point["step"]))
+    train_skill(
+        model,
+        tokenizer,
+        CATALOGUE,
+        write_task,
+        QUICK,
+        TALKATIVE,
+        sft_digest="t" * 64,
+        checkpoint_dir=tmp_path,
+        progress=lambda point: steps.append(point["step"]),
+    )
     assert steps == [1, 2, 3, 4]
 
 

@@ -58,7 +58,8 @@ def ending(state: CycleState) -> RunCycle:
 
 async def for_ever(runtime: Runtime, notify: Notify) -> Cycle:
     """A cycle that is still at work when it is stopped."""
-    runtime.store.cycles.unfinished() or runtime.store.cycles.start({})
+    if runtime.store.cycles.unfinished() is None:
+        runtime.store.cycles.start({})
     await asyncio.sleep(600)
     raise AssertionError("never reached")
 

@@ -11,8 +11,14 @@ from tools.virtual_api.tasks import REFUSAL, Task, TaskKind, TaskWriter
 
 CATALOGUE = build_catalogue(0)
 TOOLS = CATALOGUE.category("Logistics")
-REWARDS = Rewards(call_ok=1.0, call_error=-2.0, call_invalid=-4.0, solved=100.0, unfinished=-8.0,
-                  finished_at_once=-16.0)
+REWARDS = Rewards(
+    call_ok=1.0,
+    call_error=-2.0,
+    call_invalid=-4.0,
+    solved=100.0,
+    unfinished=-8.0,
+    finished_at_once=-16.0,
+)
 
 
 def task_of(kind: TaskKind, seed: int = 0) -> Task:
@@ -84,10 +90,16 @@ def test_a_function_that_is_not_offered_never_runs() -> None:
     assert episode.outcome.reward == -4.0
 
 
-@pytest.mark.parametrize("text", [
-    '<tool_call>{"name": </tool_call>', '<tool_call>{"name": 3, "arguments": {}}</tool_call>',
-    '<tool_call>{"name": "x", "arguments": []}</tool_call>', "<tool_call>", "<tool_call>[]",
-])
+@pytest.mark.parametrize(
+    "text",
+    [
+        '<tool_call>{"name": </tool_call>',
+        '<tool_call>{"name": 3, "arguments": {}}</tool_call>',
+        '<tool_call>{"name": "x", "arguments": []}</tool_call>',
+        "<tool_call>",
+        "<tool_call>[]",
+    ],
+)
 def test_a_malformed_call_ends_the_episode(text: str) -> None:
     """The engine's parser hands it to the agent as an answer, so it cannot be taken back."""
     outcome = play(task_of("single"), text).outcome
@@ -132,8 +144,11 @@ def test_a_cut_off_turn_is_unfinished_even_when_it_holds_the_answer() -> None:
 
 def test_each_episode_has_its_own_world() -> None:
     """What one episode creates is not there in another of the same task."""
-    task = next(t for t in map(lambda s: task_of("multi", s), range(20))
-                if any("_for_" in c.function and "cancel" not in c.function for c in t.solution))
+    task = next(
+        t
+        for t in (task_of("multi", s) for s in range(20))
+        if any("_for_" in c.function and "cancel" not in c.function for c in t.solution)
+    )
     one, two = Episode(task, CATALOGUE), Episode(task, CATALOGUE)
     first = task.solution[0]
     one.hear(call_text(first.function, first.arguments))
@@ -143,7 +158,9 @@ def test_each_episode_has_its_own_world() -> None:
 
 def test_several_calls_in_one_turn_are_all_executed() -> None:
     """Text before the first call is kept as the message's content."""
-    turn = parse_turn('Wait. <tool_call>{"name": "a", "arguments": {"x": 1}}</tool_call>\n'
-                      '<tool_call>{"name": "b"}</tool_call>')
+    turn = parse_turn(
+        'Wait. <tool_call>{"name": "a", "arguments": {"x": 1}}</tool_call>\n'
+        '<tool_call>{"name": "b"}</tool_call>'
+    )
     assert [c["name"] for c in turn.calls] == ["a", "b"]
     assert (turn.calls[1]["arguments"], turn.text) == ({}, "Wait. ")

@@ -35,8 +35,15 @@ def tensors(base) -> dict[str, torch.Tensor]:
 
 
 def put(tensors, folder: Path, base: BaseModel):
-    return save_vector(tensors, folder, base, domain="Logistics", recipe={"steps": 3}, rounds=2,
-                       facts={"reward_curve": [0.1, 0.4]})
+    return save_vector(
+        tensors,
+        folder,
+        base,
+        domain="Logistics",
+        recipe={"steps": 3},
+        rounds=2,
+        facts={"reward_curve": [0.1, 0.4]},
+    )
 
 
 def test_a_vector_comes_back_as_it_was(tensors, base, tmp_path) -> None:
@@ -57,7 +64,8 @@ def test_peft_adds_exactly_the_vector(tensors, base, tmp_path) -> None:
     put(tensors, tmp_path, base)
     plain = AutoModelForCausalLM.from_pretrained(base.path).state_dict()
     wrapped = PeftModel.from_pretrained(
-        AutoModelForCausalLM.from_pretrained(base.path), str(tmp_path))
+        AutoModelForCausalLM.from_pretrained(base.path), str(tmp_path)
+    )
     merged = wrapped.merge_and_unload().state_dict()
     name = "model.layers.1.self_attn.q_proj"
     a, b = (tensors[f"base_model.model.{name}.lora_{half}.weight"] for half in "AB")
@@ -80,8 +88,9 @@ def test_another_shape_is_refused(tensors, base, tmp_path) -> None:
     with pytest.raises(ModelError, match=r"layers\.0\.self_attn\.k_proj"):
         put({**tensors, name: torch.zeros(63, 4)}, tmp_path / "a", base)
     with pytest.raises(ModelError, match=r"layers\.9"):
-        put({k.replace("layers.1", "layers.9"): v for k, v in tensors.items()},
-            tmp_path / "b", base)
+        put(
+            {k.replace("layers.1", "layers.9"): v for k, v in tensors.items()}, tmp_path / "b", base
+        )
     with pytest.raises(ModelError, match="not a LoRA matrix"):
         put({"lm_head.weight": torch.zeros(4, 4)}, tmp_path / "c", base)
     assert not any(tmp_path.iterdir()), "nothing is written of a vector that does not fit"
@@ -106,9 +115,16 @@ def test_a_half_written_vector_is_none(tensors, base, tmp_path) -> None:
 def test_the_card_is_read_without_torch(tensors, base, tmp_path) -> None:
     """The cycle's own process records a vector and never loads its tensors."""
     put(tensors, tmp_path, base)
-    code = ("import sys; from pathlib import Path; from adapt.skill.vector import read_card;"
-            f"read_card(Path({str(tmp_path)!r})); "
-            "assert not {'torch', 'peft'} & set(sys.modules)")
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True,
-                          cwd=Path(__file__).parents[2], timeout=300)
+    code = (
+        "import sys; from pathlib import Path; from adapt.skill.vector import read_card;"
+        f"read_card(Path({str(tmp_path)!r})); "
+        "assert not {'torch', 'peft'} & set(sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[2],
+        timeout=300,
+    )
     assert done.returncode == 0, done.stderr

@@ -56,14 +56,20 @@ class Api:
         parts = {True: [], False: []}
         for p in self.parameters:
             entry: dict[str, Any] = {
-                "name": p.name, "type": p.kind.upper(), "description": p.phrase, "default": "",
+                "name": p.name,
+                "type": p.kind.upper(),
+                "description": p.phrase,
+                "default": "",
             }
             if p.choices:
                 entry["enum"] = list(p.choices)
             parts[p.required].append(entry)
         return {
-            "name": self.name, "description": self.description, "method": _METHODS[self.kind],
-            "required_parameters": parts[True], "optional_parameters": parts[False],
+            "name": self.name,
+            "description": self.description,
+            "method": _METHODS[self.kind],
+            "required_parameters": parts[True],
+            "optional_parameters": parts[False],
         }
 
 
@@ -98,7 +104,7 @@ def function_name(api: str, tool: str) -> str:
 
 
 def function_schema(tool_name: str, api: dict[str, Any]) -> dict[str, Any]:
-    """An OpenAI function (`{"type": "function", "function": {...}}`) for one ToolBench API entry."""
+    """An OpenAI function (`{"type": "function", "function": ...}`) for one ToolBench API."""
     properties: dict[str, Any] = {}
     required = [p["name"] for p in api["required_parameters"]]
     for p in [*api["required_parameters"], *api["optional_parameters"]]:
@@ -146,16 +152,37 @@ def make_tool(rng: random.Random, category: Category, obj: str) -> Tool:
     coded = "code" if rng.random() < 0.5 else "value"
     plans: list[tuple[ApiKind, str, list[Parameter], tuple[tuple[str, Kind], ...]]] = [
         ("find", f"{spoken['find']} {thing}", pick(2, rng.randrange(2)), (rng.choice(fields),)),
-        ("detail", f"{spoken['detail']} the {a[0]} and {b[0]} of {thing}",
-         pick(rng.randrange(2), 0, "code"), (a, b)),
-        ("create", f"{spoken['create']} {thing}",
-         pick(1 if coded == "code" else 2, rng.randrange(2), coded), ()),
+        (
+            "detail",
+            f"{spoken['detail']} the {a[0]} and {b[0]} of {thing}",
+            pick(rng.randrange(2), 0, "code"),
+            (a, b),
+        ),
+        (
+            "create",
+            f"{spoken['create']} {thing}",
+            pick(1 if coded == "code" else 2, rng.randrange(2), coded),
+            (),
+        ),
         ("cancel", f"{spoken['cancel']} {thing}", pick(0, rng.randrange(2), "reference"), ()),
-        ("list", f"{spoken['list']} every {obj}", pick(1, rng.randrange(2)), (("count", "integer"),)),
+        (
+            "list",
+            f"{spoken['list']} every {obj}",
+            pick(1, rng.randrange(2)),
+            (("count", "integer"),),
+        ),
     ]
     apis = tuple(
-        Api(category.name, brand, f"{VERBS[kind][0]}_{noun}", kind, obj, text,
-            tuple(params), returns)
+        Api(
+            category.name,
+            brand,
+            f"{VERBS[kind][0]}_{noun}",
+            kind,
+            obj,
+            text,
+            tuple(params),
+            returns,
+        )
         for kind, text, params, returns in plans
     )
     return Tool(category.name, brand, f"{brand} serves {obj} data in {category.name}.", apis)
@@ -169,8 +196,9 @@ def _identified(names: dict[str, str], obj: str, role: str) -> list[Parameter]:
 
 
 def _parameter(names: dict[str, str], attribute: Attribute, required: bool) -> Parameter:
-    return Parameter(names[attribute.phrase], attribute.phrase, attribute.kind,
-                     attribute.values, required)
+    return Parameter(
+        names[attribute.phrase], attribute.phrase, attribute.kind, attribute.values, required
+    )
 
 
 def _parameter_names(rng: random.Random, category: Category, obj: str) -> dict[str, str]:

@@ -101,7 +101,11 @@ class Session:
         return {"count": self._rng(api, args).randrange(3, 90) + created}
 
     def _rng(self, api: Api, args: dict[str, Any]) -> random.Random:
-        key = [self.catalogue.seed, api.function, sorted((k, _canonical(v)) for k, v in args.items())]
+        key = [
+            self.catalogue.seed,
+            api.function,
+            sorted((k, _canonical(v)) for k, v in args.items()),
+        ]
         return random.Random(hashlib.sha256(repr(key).encode()).digest())
 
 

@@ -1,4 +1,4 @@
-"""Questions about the universe in plain words, each with a reference solution and a checkable answer.
+"""Questions about the universe in plain words, each with a solution and a checkable answer.
 
 A query never holds a parameter name: with the names hidden, reading does not solve it. Kinds: one
 call; several calls of one tool with values that flow from reply to call; calls across tools; and
@@ -15,7 +15,7 @@ from typing import Any, Literal
 from store.records import digest_of
 from tools.virtual_api.catalogue import Api, Catalogue, Tool
 from tools.virtual_api.executor import Call, Session, random_value
-from tools.virtual_api.phrasing import Phrasing, ask_for, answer_for
+from tools.virtual_api.phrasing import Phrasing, answer_for, ask_for
 from tools.virtual_api.words import code
 
 TaskKind = Literal["single", "multi", "cross", "none"]
@@ -103,8 +103,12 @@ class TaskWriter:
     """Writes tasks over some tools of a catalogue, all randomness from `rng`."""
 
     def __init__(
-        self, catalogue: Catalogue, tools: Sequence[Tool], rng: random.Random,
-        offered: tuple[int, int] = (4, 4), phrasing: Phrasing | None = None,
+        self,
+        catalogue: Catalogue,
+        tools: Sequence[Tool],
+        rng: random.Random,
+        offered: tuple[int, int] = (4, 4),
+        phrasing: Phrasing | None = None,
     ) -> None:
         self.catalogue = catalogue
         self.tools = list(tools)
@@ -114,8 +118,9 @@ class TaskWriter:
 
     def write(self, kind: TaskKind) -> Task:
         """One task of a kind."""
-        return {"single": self.single, "multi": self.multi, "cross": self.cross,
-                "none": self.none}[kind]()
+        return {"single": self.single, "multi": self.multi, "cross": self.cross, "none": self.none}[
+            kind
+        ]()
 
     def single(self, api: Api | None = None) -> Task:
         """One call, of a given API or a random one."""
@@ -177,8 +182,11 @@ class TaskWriter:
         """Create what a cancel call will cancel; its reference."""
         tool = next(t for t in self.tools if t.name == api.tool)
         create = tool.apis[2]
-        args = {p.name: random_value(self.rng, p.kind, p.choices)
-                for p in create.parameters if p.required}
+        args = {
+            p.name: random_value(self.rng, p.kind, p.choices)
+            for p in create.parameters
+            if p.required
+        }
         setup.append(Call(create.function, args))
         return str(_world(self.catalogue, []).execute(create.function, args)["reference"])
 
@@ -205,7 +213,11 @@ class TaskWriter:
         return self._finish("multi", self.phrasing.then(parts), calls, asked, [])
 
     def _finish(
-        self, kind: TaskKind, request: str, calls: list[Call], asked: list[list[str]],
+        self,
+        kind: TaskKind,
+        request: str,
+        calls: list[Call],
+        asked: list[list[str]],
         setup: list[Call],
     ) -> Task:
         world = _world(self.catalogue, setup)
@@ -220,8 +232,14 @@ class TaskWriter:
         if kind == "multi":
             sentences, expected = sentences[-1:], expected[-1:]
         return Task(
-            kind, self.phrasing.opened(request), self._offer(calls), tuple(setup), tuple(calls),
-            tuple(expected), " ".join(sentences), world.state_digest(),
+            kind,
+            self.phrasing.opened(request),
+            self._offer(calls),
+            tuple(setup),
+            tuple(calls),
+            tuple(expected),
+            " ".join(sentences),
+            world.state_digest(),
         )
 
     def _offer(self, calls: list[Call]) -> tuple[str, ...]:

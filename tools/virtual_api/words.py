@@ -2,35 +2,40 @@
 
 import random
 
-NOUNS = """account album alarm angle apron archive arrow badge bag ball band bank barrel basin basket
-beam bell belt bench bicycle blanket block board boat bolt bond book boot border bottle bowl box
-bracket branch brick bridge brush bucket budget button cabin cable camera candle canvas card cargo
-carpet cart case castle chain chair channel chart chest circle clock cloth coat coin collar column
-comb copper cord corner cotton counter cover crane crate cup curtain cycle deck desk dial diary disk
-dome door drawer drum edge engine fabric face fan farm feather fence field figure file filter flag
-flame floor folder forest fork frame fruit fuel furnace garden gate gear gift glass globe glove grain
-graph grid group guitar hammer handle harbour hat hill hinge hook horn hotline house index island
-item jacket jar jewel kettle key kite knot label ladder lamp layer leaf ledger lens letter level lever
-lid limit line link list lock log loop machine magnet map mark mask mast matrix medal member metal
-meter mill mirror model module monitor motor nail needle net node note number object oil option orbit
-order organ outline oven owner packet page paint panel paper parcel part patch path pattern pen
-pencil period phase phone piece pillar pillow pin pipe plan plate plot pocket point pole pool port
-pot pouch powder print profile pump quarter rack radio rail rate record reel region report ring rod
-role roof root rope route row rule ruler saddle sail sample scale screen screw seal section segment
-series shade shelf shell shield shirt shoe signal silver site size sketch slot socket spark spring
-stage stamp star station statue steel stem step stick stone stool store strap string strip style
-surface switch symbol table tank tape target temple term thread tile timber token topic torch tower
-town track tray tree trunk tube unit valley valve vector vessel village wagon wall watch wave wheel
-window wing wire wool yard zone""".split()
+NOUNS = """
+account album alarm angle apron archive arrow badge bag ball band bank barrel basin basket beam
+bell belt bench bicycle blanket block board boat bolt bond book boot border bottle bowl box
+bracket branch brick bridge brush bucket budget button cabin cable camera candle canvas card
+cargo carpet cart case castle chain chair channel chart chest circle clock cloth coat coin
+collar column comb copper cord corner cotton counter cover crane crate cup curtain cycle deck
+desk dial diary disk dome door drawer drum edge engine fabric face fan farm feather fence field
+figure file filter flag flame floor folder forest fork frame fruit fuel furnace garden gate gear
+gift glass globe glove grain graph grid group guitar hammer handle harbour hat hill hinge hook
+horn hotline house index island item jacket jar jewel kettle key kite knot label ladder lamp
+layer leaf ledger lens letter level lever lid limit line link list lock log loop machine magnet
+map mark mask mast matrix medal member metal meter mill mirror model module monitor motor nail
+needle net node note number object oil option orbit order organ outline oven owner packet page
+paint panel paper parcel part patch path pattern pen pencil period phase phone piece pillar
+pillow pin pipe plan plate plot pocket point pole pool port pot pouch powder print profile pump
+quarter rack radio rail rate record reel region report ring rod role roof root rope route row
+rule ruler saddle sail sample scale screen screw seal section segment series shade shelf shell
+shield shirt shoe signal silver site size sketch slot socket spark spring stage stamp star
+station statue steel stem step stick stone stool store strap string strip style surface switch
+symbol table tank tape target temple term thread tile timber token topic torch tower town track
+tray tree trunk tube unit valley valve vector vessel village wagon wall watch wave wheel window
+wing wire wool yard zone
+""".split()
 
-ADJECTIVES = """active amber basic blue brief bright broad calm central clean clear close cold common
-deep direct double dry early empty exact extra fair fast final fine firm first flat fresh full gentle
-golden grand green grey half hard heavy high hollow inner large late latest light little local long
-loose lower main major minor mixed modern narrow native near new next old open outer plain polar
-prime private public pure quick quiet rapid rare raw red remote rough round royal second secret
-sharp short silent simple single slow small smooth soft solid special spare square steady still
-strong sweet tall target thick thin third total upper urban usual warm weekly white wide wild yellow
-young""".split()
+ADJECTIVES = """
+active amber basic blue brief bright broad calm central clean clear close cold common deep
+direct double dry early empty exact extra fair fast final fine firm first flat fresh full gentle
+golden grand green grey half hard heavy high hollow inner large late latest light little local
+long loose lower main major minor mixed modern narrow native near new next old open outer plain
+polar prime private public pure quick quiet rapid rare raw red remote rough round royal second
+secret sharp short silent simple single slow small smooth soft solid special spare square steady
+still strong sweet tall target thick thin third total upper urban usual warm weekly white wide
+wild yellow young
+""".split()
 
 VERBS: dict[str, tuple[str, ...]] = {
     "find": ("find", "search for", "look for", "locate"),
@@ -56,7 +61,7 @@ def made_up(rng: random.Random, syllables: int = 2) -> str:
 
 
 def spliced(rng: random.Random) -> str:
-    """A word with English spelling that is in no bank: the start of one noun, the end of another."""
+    """A word of English spelling that no bank holds: one noun's start, another's end."""
     start, end = rng.choice(NOUNS), rng.choice(NOUNS)
     return start[: rng.randint(2, 4)] + end[-rng.randint(3, 5) :]
 

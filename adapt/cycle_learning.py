@@ -1,0 +1,214 @@
+"""The learning stages of an update cycle: from documents to a candidate version.
+
+Each can be run again from its inputs after a kill, with the same digests. Called by adapt.cycle.
+"""
+
+import asyncio
+import random
+import shutil
+from pathlib import Path
+
+from adapt.base import read_conversations
+from adapt.cycle_context import Context, Outputs
+from adapt.gather import gather
+from adapt.loki.selection import Mask
+from adapt.runtime import Runtime
+from adapt.synthesize import synthesize
+from store.files import write_atomic
+from store.records import (
+    DocumentState,
+    Example,
+    Probe,
+    SkillUse,
+    Update,
+    Version,
+    digest_of,
+    utc_now,
+)
+
+PROBES = ("What is 12 plus 7?", "Which tools do you have?")
+"""Asked of every version; two questions on what is new join them."""
+
+
+async def gather_corpus(context: Context) -> Outputs:
+    """Read the sources; the corpus is all accepted documents that the live version has not seen."""
+    runtime = context.runtime
+    store = runtime.store
+    found = await asyncio.to_thread(
+        gather,
+        store,
+        runtime.settings.update.max_document_bytes,
+        lambda text: context.progress(0, 0, text),
+    )
+    seen = learned_documents(runtime)
+    new = sorted(
+        d.digest for d in store.documents.list(DocumentState.ACCEPTED) if d.digest not in seen
+    )
+    refused = [{"address": r.address, "reason": r.reason} for r in found.refused]
+    snapshot = store.documents.snapshot(new)
+    return {"corpus": snapshot.digest, "new": len(new), "refused": refused}
+
+
+def learned_documents(runtime: Runtime) -> set[str]:
+    """Digests of the documents that the live version and its parents were trained on."""
+    store = runtime.store
+    seen: set[str] = set()
+    version = store.versions.live()
+    while version is not None:
+        if version.update:
+            corpus = store.versions.get_update(version.update).corpus_digest
+            seen |= set(store.documents.get_snapshot(corpus).documents)
+        version = store.versions.get(version.parent) if version.parent else None
+    return seen
+
+
+async def synthesize_examples(context: Context, corpus: Outputs) -> Outputs:
+    """Write the examples of the corpus into the store."""
+    store = context.runtime.store
+    snapshot = store.documents.get_snapshot(corpus["corpus"])
+    documents = [store.documents.get(d) for d in snapshot.documents]
+    made = await asyncio.to_thread(synthesize, documents, context.runtime.settings.update.seed)
+    store.examples.add(context.number, made)
+    held_out = sum(e.split == "held_out" for e in made)
+    return {
+        "examples": digest_of([e.digest for e in made]),
+        "train": len(made) - held_out,
+        "held_out": held_out,
+    }
+
+
+async def attribute_base(context: Context) -> Outputs:
+    """The rows that may change: once per base, quota and corpus, then read from the home."""
+    runtime = context.runtime
+    quota = runtime.settings.update.quota_percent
+    corpus = runtime.general_corpus()
+    key = digest_of([runtime.base.digest, quota, corpus.read_bytes().hex() if corpus else None])
+    folder = runtime.home.path / "masks"
+    path = folder / f"{key[:16]}.json"
+    if not path.is_file():
+        request = {
+            "model_dir": str(runtime.base.path),
+            "base_digest": runtime.base.digest,
+            "conversations": str(corpus) if corpus else None,
+            "prompts": 300,
+            "quota_percent": quota,
+            "seed": runtime.settings.update.seed,
+        }
+        await context.child("adapt.stages:attribute_stage", request)
+        folder.mkdir(exist_ok=True)
+        write_atomic(path, (context.work / "child" / "mask.json").read_bytes())
+    return {"mask": Mask.load(path).digest, "mask_path": str(path)}
+
+
+async def implant_update(
+    context: Context, corpus: Outputs, examples: Outputs, mask: Outputs
+) -> Outputs:
+    """Train the rows on the cycle's examples, mixed with a share of what was known."""
+    runtime = context.runtime
+    store, update = runtime.store, runtime.settings.update
+    train = store.examples.of_cycle(context.number, "train")
+    mixed = [*train, *_replay(context, len(train))]
+    path = context.work / "examples.jsonl"
+    write_atomic(path, "".join(e.model_dump_json() + "\n" for e in mixed))
+    warm = _live_update(runtime, mask["mask"])
+    settings = {
+        "epochs": update.epochs,
+        "learning_rate": update.learning_rate,
+        "batch_tokens": update.batch_tokens,
+        "seed": update.seed,
+    }
+    request = {
+        "model_dir": str(runtime.base.path),
+        "mask": mask["mask_path"],
+        "examples": str(path),
+        "settings": settings,
+        "warm_start": str(warm) if warm else None,
+    }
+    result = await context.child("adapt.stages:implant_stage", request)
+    digest = store.artifacts.put(Path(result["path"]))
+    store.versions.add_update(
+        Update(
+            digest=digest,
+            base_digest=runtime.base.digest,
+            mask_digest=mask["mask"],
+            corpus_digest=corpus["corpus"],
+            examples_digest=examples["examples"],
+            settings=settings,
+            seed=update.seed,
+            created_at=utc_now(),
+        )
+    )
+    facts = {k: v for k, v in result.items() if k != "path"}
+    return {"update": digest, "train": facts}
+
+
+def _replay(context: Context, new: int) -> list[Example]:
+    """Examples of earlier cycles and of the base's own abilities, to keep them."""
+    runtime = context.runtime
+    share = runtime.settings.update.replay_share
+    wanted = round(new * share / (1 - share))
+    rng = random.Random(f"replay/{runtime.settings.update.seed}/{context.number}")
+    earlier = [
+        e for n in range(1, context.number) for e in runtime.store.examples.of_cycle(n, "train")
+    ]
+    corpus = runtime.general_corpus()
+    general = read_conversations(corpus) if corpus else []
+    past = rng.sample(earlier, min(len(earlier), wanted // 2))
+    return past + rng.sample(general, min(len(general), wanted - len(past)))
+
+
+def _live_update(runtime: Runtime, mask: str) -> Path | None:
+    """The live version's rows, when they are rows of the same mask."""
+    live = runtime.store.versions.live()
+    if live is None or live.update is None:
+        return None
+    update = runtime.store.versions.get_update(live.update)
+    return runtime.store.artifacts.path(update.digest) if update.mask_digest == mask else None
+
+
+async def compose_version(context: Context, update: Outputs) -> Outputs:
+    """Join the update and the skill vector into one adapter, and take its probe."""
+    runtime = context.runtime
+    store = runtime.store
+    parts = [{"path": str(store.artifacts.path(update["update"])), "scale": 1.0}]
+    skill, scale = runtime.base.skill, runtime.settings.update.skill_scale
+    skills: tuple[SkillUse, ...] = ()
+    if skill and scale > 0:
+        vector = runtime.skill_vector(skill)
+        store.versions.add_skill(vector)
+        parts.append({"path": str(skill), "scale": scale})
+        skills = (SkillUse(vector=vector.digest, scale=scale),)
+    request = {
+        "model_dir": str(runtime.base.path),
+        "parts": parts,
+        "questions": [*PROBES, *_new_questions(context)],
+    }
+    result = await context.child("adapt.stages:compose_stage", request)
+    digest = store.artifacts.put(Path(result["path"]))
+    known = store.versions.by_digest(digest)
+    if known is None:
+        live = store.versions.live()
+        number = store.versions.next_number()
+        known = Version(
+            name=f"v{number}-{digest[:6]}",
+            number=number,
+            digest=digest,
+            kind="adapter",
+            base_digest=runtime.base.digest,
+            update=update["update"],
+            skills=skills,
+            parent=live.name if live else None,
+            template_digest=runtime.base.template_digest,
+            path=digest,
+            probe=Probe.model_validate(result["probe"]),
+            created_at=utc_now(),
+        )
+        store.versions.create(known)
+    shutil.rmtree(context.work, ignore_errors=True)
+    return {"version": known.name, "digest": digest}
+
+
+def _new_questions(context: Context) -> list[str]:
+    """Two questions on the cycle's documents: there a stale or missing adapter shows at once."""
+    held_out = context.runtime.store.examples.of_cycle(context.number, "held_out")
+    return [e.messages[-1].content for e in held_out[:2]]
