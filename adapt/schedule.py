@@ -6,6 +6,7 @@ what a cycle does. Lives on the server's event loop. Called by adapt.up.
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,12 +17,14 @@ from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
 from adapt.backlog import Backlog
-from adapt.cycle import refuse_if_running, run_cycle
+from adapt.cycle import run_cycle
 from adapt.events import Event, Notify, silent
 from adapt.runtime import Runtime
 from agent.config import ScheduleSettings
-from store.errors import ConfigError
+from store.errors import ConfigError, StateError
 from store.records import Cycle, CycleState, utc_now
+
+log = logging.getLogger(__name__)
 
 MISFIRE_S = 3600
 """A run that was missed by less, because the machine slept, is made up for, once."""
@@ -96,7 +99,7 @@ class Worker:
         StateError while one is running.
         """
         if self.running:
-            refuse_if_running(self._runtime)
+            raise StateError("an update is running", "wait for it: perennial cycles")
         cycles = self._runtime.store.cycles
         unfinished = cycles.unfinished()
         number = unfinished.number if unfinished else len(cycles.list()) + 1
@@ -159,7 +162,14 @@ class Worker:
 
     async def _run(self) -> None:
         async with self._runtime.cycle_lock:
-            await self._cycle(self._runtime, self._watch)
+            try:
+                await self._cycle(self._runtime, self._watch)
+            except Exception as error:
+                # Left unfinished, a cycle that always breaks would be resumed for ever.
+                log.exception("an update broke")
+                cycles = self._runtime.store.cycles
+                if (left := cycles.unfinished()) is not None:
+                    cycles.finish(left.number, CycleState.FAILED, repr(error))
 
     def _watch(self, event: Event) -> None:
         self._last = event

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import asdict
 from typing import Any
@@ -52,8 +52,16 @@ def preflight(settings: Settings) -> None:
     bind(settings.server.host, settings.server.port).close()
 
 
-async def up(settings: Settings, view: CycleView, opener: Opener = open_runtime) -> int:
-    """Serve until SIGINT or SIGTERM. 0 when it served, 130 when it was stopped while starting."""
+async def up(
+    settings: Settings,
+    view: CycleView,
+    opener: Opener = open_runtime,
+    announce: Callable[[Report], None] | None = None,
+) -> int:
+    """Serve until SIGINT or SIGTERM. 0 when it served, 130 when it was stopped while starting.
+
+    `announce` is told once, when requests are taken: `url`, `live`, `schedule`.
+    """
     preflight(settings)
     stop = asyncio.Event()
     task = asyncio.current_task()
@@ -72,17 +80,20 @@ async def up(settings: Settings, view: CycleView, opener: Opener = open_runtime)
             async with opener(settings, view.engine) as runtime, service(runtime, view) as url:
                 serves = True
                 view.still()
-                view.line(f"[bold]{url}[/]  live {runtime.live()}, "
-                          f"updates {in_words(settings.schedule)}")  # fmt: skip
+                rhythm = in_words(settings.schedule)
+                view.line(f"[bold]{url}[/]  live {runtime.live()}, updates {rhythm}")
+                if announce:
+                    announce({"url": url, "live": runtime.live(), "schedule": rhythm})
                 await stop.wait()
                 view.line("stopping")
         except asyncio.CancelledError:
-            return 130 if not stop.is_set() else 0
+            # A second signal while stopping: what was waited for is dropped, the rest is as ever.
+            return 0 if stop.is_set() else 130
     return 0
 
 
 @contextlib.contextmanager
-def _signals(handler: Callable[[], None]):
+def _signals(handler: Callable[[], None]) -> Iterator[None]:
     """Have `handler` called on the event loop for SIGINT and SIGTERM."""
     loop = asyncio.get_running_loop()
     both = (signal.SIGINT, signal.SIGTERM)

@@ -52,5 +52,7 @@ class Options:
 
         if self.as_json:
             sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
+            # `up` goes on after its line: a script that waits for it must get it now.
+            sys.stdout.flush()
         elif shown is not None:
             stdout().print(shown, highlight=False)

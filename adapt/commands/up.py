@@ -26,4 +26,4 @@ def up(
         model=model, server__host=host, server__port=port, schedule=schedule or None
     )
     with CycleView() as view:
-        return asyncio.run(serve(settings, view))
+        return asyncio.run(serve(settings, view, announce=options.put))

@@ -7,7 +7,7 @@ from adapt.cycle import run_cycle
 from adapt.events import Event
 from adapt.running import Running, find_running
 from adapt.runtime import open_runtime
-from adapt.show import CycleView, state
+from adapt.show import CycleView, state, stderr
 from agent.config import Settings
 from store import Home, Store
 from store.errors import EngineUnavailable, NotFoundError
@@ -19,7 +19,11 @@ _WELL = {CycleState.PROMOTED, CycleState.SKIPPED}
 
 def update(options: Options) -> int:
     """Run a cycle and show it. 1 when it was rejected, abstained or failed."""
-    cycle = asyncio.run(_update(options.settings()))
+    try:
+        cycle = asyncio.run(_update(options.settings()))
+    except KeyboardInterrupt:
+        stderr().print("stopped; what is done is kept, the next `perennial update` goes on")
+        raise
     words = next((s.outputs.get("words") for s in reversed(cycle.stages) if s.outputs), None)
     said = cycle.error or words or ""
     if cycle.state is CycleState.SKIPPED:

@@ -139,15 +139,33 @@ def test_after_failed_cycles_the_pause_grows(tmp_path: Path) -> None:
     asyncio.run(scenario())
 
 
+def test_a_cycle_that_breaks_is_recorded_as_failed(tmp_path: Path) -> None:
+    """An error that nobody foresaw must not leave a cycle that is resumed for ever."""
+
+    async def breaks(runtime: Runtime, notify: Notify) -> Cycle:
+        runtime.store.cycles.start({})
+        raise AssertionError("nobody foresaw this")
+
+    async def scenario() -> None:
+        async with home_with(tmp_path, "The capital of Vok is Tarn.") as runtime:
+            worker = Worker(runtime, cycle=breaks)
+            assert await worker.tick() == "ran"
+            cycle = runtime.store.cycles.get(1)
+            assert cycle.state is CycleState.FAILED and "nobody foresaw" in (cycle.error or "")
+            assert await worker.tick() == "waiting"
+
+    asyncio.run(scenario())
+
+
 def test_one_cycle_at_a_time(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with home_with(tmp_path, "The capital of Vok is Tarn.") as runtime:
             worker = Worker(runtime, cycle=for_ever)
             assert worker.begin() == 1
-            await asyncio.sleep(0)
             with pytest.raises(StateError, match="an update is running"):
                 worker.begin()
             assert await worker.tick() == "busy"
+            await asyncio.sleep(0.01)
             assert worker.report()["running"] == 1
             await worker.stop()
 
