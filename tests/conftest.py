@@ -1,6 +1,6 @@
 """What tests in several folders share: one real vLLM on a tiny model, started once.
 
-Sixteen seconds of CPU and more: a test that needs the protocol only uses agent.fake_engine.
+Some thirty seconds of CPU: a test that needs only the protocol uses agent.fake_engine.
 """
 
 import asyncio
