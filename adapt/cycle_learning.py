@@ -115,6 +115,7 @@ async def implant_update(
         "epochs": update.epochs,
         "learning_rate": update.learning_rate,
         "batch_tokens": update.batch_tokens,
+        "batch_examples": update.batch_examples,
         "seed": update.seed,
     }
     request = {

@@ -89,12 +89,14 @@ class UpdateSettings(Section):
 
     quota_percent: float = Field(default=30.0, gt=0.0, le=100.0)
     """Share of the rows of each layer's down projection that may change, in percent."""
-    epochs: int = Field(default=12, ge=1)
+    epochs: int = Field(default=4, ge=1)
     """Passes over the examples of one update."""
-    learning_rate: float = Field(default=1e-2, gt=0.0)
+    learning_rate: float = Field(default=6e-3, gt=0.0)
     """Peak learning rate of the rows."""
     batch_tokens: int = Field(default=4096, ge=64)
     """Most padded tokens in one step."""
+    batch_examples: int = Field(default=16, ge=1)
+    """Most examples in one step."""
     replay_share: float = Field(default=0.3, ge=0.0, lt=1.0)
     """Share of each batch taken from earlier cycles and the pretraining stream."""
     skill_scale: float = Field(default=1.0, ge=0.0)

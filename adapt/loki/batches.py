@@ -56,10 +56,13 @@ def prepare(renderer: Renderer, examples: Sequence[Example], max_length: int) ->
     return Prepared(tuple(kept), len(examples) - len(kept))
 
 
-def plan(lengths: Sequence[int], budget: int, seed: int, epoch: int) -> list[list[int]]:
+def plan(
+    lengths: Sequence[int], budget: int, seed: int, epoch: int, most: int | None = None
+) -> list[list[int]]:
     """Batches of indices for one epoch: each index once, padded size at most `budget` tokens.
 
-    A sequence longer than the budget makes a batch of its own.
+    A sequence longer than the budget makes a batch of its own. At most `most` sequences make a
+    batch: without it, all short answers share one step an epoch and are hardly learned.
     """
     # A string seeds through SHA-512 and so gives the same order on every machine.
     generator = random.Random(f"{seed}/{epoch}")
@@ -70,7 +73,8 @@ def plan(lengths: Sequence[int], budget: int, seed: int, epoch: int) -> list[lis
     longest = 0
     for index in order:
         longest = max(longest, lengths[index])
-        if not batches or longest * (len(batches[-1]) + 1) > budget:
+        full = not batches or len(batches[-1]) == most
+        if full or longest * (len(batches[-1]) + 1) > budget:
             batches.append([])
             longest = lengths[index]
         batches[-1].append(index)

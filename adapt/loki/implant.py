@@ -76,7 +76,7 @@ def implant(
         )
     lengths = [len(sequence.token_ids) for sequence in train.sequences]
     epochs = [
-        plan(lengths, settings.batch_tokens, settings.seed, epoch)
+        plan(lengths, settings.batch_tokens, settings.seed, epoch, settings.batch_examples)
         for epoch in range(settings.epochs)
     ]
     start = load_rows(warm_start, mask) if warm_start else None

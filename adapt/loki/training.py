@@ -35,6 +35,8 @@ class ImplantSettings:
     """Part of all steps in which the rate rises from zero."""
     batch_tokens: int = 2048
     """Padded tokens per step, at most."""
+    batch_examples: int = 24
+    """Examples per step, at most."""
     max_length: int = 1024
     """Longer examples are left out and counted."""
     grad_clip: float = 1.0
@@ -49,7 +51,10 @@ class ImplantSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "learning_rate", "batch_tokens", "grad_clip", "checkpoint_every"):
+        for name in (
+            "epochs", "learning_rate", "batch_tokens", "batch_examples", "grad_clip",
+            "checkpoint_every",
+        ):  # fmt: skip
             if not getattr(self, name) > 0:
                 raise ConfigError(f"implant {name} is {getattr(self, name)}", "set it above 0")
         for name, allowed in (
