@@ -1,4 +1,4 @@
-"""What the model is told, and the three ways in which tools are shown to it. No engine, no tools."""
+"""What the model is told, and how tools are shown by name only. No engine, no tools."""
 
 from typing import Any
 
