@@ -3,6 +3,7 @@
 Renders and nothing else; JSON is the commands' business. Called by adapt.commands and adapt.up.
 """
 
+import sys
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any
@@ -44,7 +45,8 @@ _COLOURS = {
 
 def stdout() -> Console:
     """The console of results. Made on use: a test or a pipe may have replaced the stream."""
-    return Console(soft_wrap=True)
+    # A file or a pipe has no width: rows that are broken there cannot be searched.
+    return Console(soft_wrap=True, width=None if sys.stdout.isatty() else 240)
 
 
 def stderr() -> Console:
@@ -155,17 +157,17 @@ def _cell(column: str, value: Any) -> str:
 
 def gate_table(report: GateReport) -> Table:
     """Every test of a gate report."""
+    claims = {"superiority": "better", "non_inferiority": "no worse"}
     rows = [
         {
-            "suite": t.suite, "test": t.kind, "items": t.items, "live": t.live,
-            "candidate": t.candidate, "difference": t.difference,
-            "interval": f"{t.interval[0]:+.3f} to {t.interval[1]:+.3f}",
-            "e_value": t.e_value, "verdict": t.verdict.value,
+            "suite": t.suite, "claim": claims[t.kind], "items": t.items, "live": t.live,
+            "candidate": t.candidate, "e_value": t.e_value, "verdict": t.verdict.value,
+            "difference": f"{t.difference:+.3f} ({t.interval[0]:+.3f} to {t.interval[1]:+.3f})",
         }
         for t in report.tests
     ]  # fmt: skip
-    columns = ("suite", "test", "items", "live", "candidate", "difference", "interval")
-    return table(rows, *columns, "e_value", "verdict", title=report.words)
+    columns = ("suite", "claim", "items", "live", "candidate", "difference", "e_value", "verdict")
+    return table(rows, *columns, title=report.words)
 
 
 def eval_rows(reports: Sequence[EvalReport], seconds: Sequence[float] = ()) -> list[dict[str, Any]]:

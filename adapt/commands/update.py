@@ -64,9 +64,19 @@ async def _follow(running: Running, settings: Settings, view: CycleView) -> Cycl
                     f"the server stopped during cycle {number}",
                     "the next `perennial up` or `perennial update` goes on with it",
                 )
-            if progress := (await running.status()).get("progress"):
-                view.notify(Event(CycleStage(progress.pop("stage")), "progress", **progress))
+            await _show_progress(running, view)
             await asyncio.sleep(POLL_S)
+
+
+async def _show_progress(running: Running, view: CycleView) -> None:
+    """How far the present stage is, as far as the server tells."""
+    try:
+        progress = (await running.status())["progress"]
+    except EngineUnavailable:
+        # Too busy to answer, or stopping: the records and the lock tell what matters.
+        return
+    if progress:
+        view.notify(Event(CycleStage(progress.pop("stage")), "progress", **progress))
 
 
 def _cycle(store: Store, number: int) -> Cycle | None:
