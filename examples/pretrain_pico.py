@@ -103,7 +103,9 @@ def main(
     checkpoint = out / "checkpoint.pt"
     resume = resume and checkpoint.exists()
     # A vocabulary trained again on a changed stream would not fit the weights.
-    tokenizer = AutoTokenizer.from_pretrained(out / "model") if resume else build_tokenizer(seed)
+    tokenizer: Any = (
+        AutoTokenizer.from_pretrained(out / "model") if resume else build_tokenizer(seed)
+    )
     names = ["<|end|>", "<|pad|>", "<|assistant|>"]
     end, pad, start = tokenizer.convert_tokens_to_ids(names)
     model = build_model(len(tokenizer), end, pad, seed)

@@ -178,7 +178,7 @@ def _learn(
     rise = min(1.0, (step + 1) / settings.warmup) if settings.warmup else 1.0
     for group in run.optimizer.param_groups:
         group["lr"] = settings.learning_rate * rise
-    sums = dict.fromkeys(("entropy", "kl", "clipped"), 0.0)
+    sums: dict[str, float] = {"entropy": 0.0, "kl": 0.0, "clipped": 0.0}
     updates = min(settings.updates, len(telling))
     norm = torch.zeros(())
     for part in (telling[u::updates] for u in range(updates)):

@@ -5,14 +5,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
-from transformers import PreTrainedTokenizerFast
 
 from examples.pico.stream import Conversation, Stream
 
 IGNORE = -100
 
 
-def encode(tokenizer: PreTrainedTokenizerFast, c: Conversation) -> tuple[list[int], list[int]]:
+def encode(tokenizer: Any, c: Conversation) -> tuple[list[int], list[int]]:
     """Token ids and labels of one conversation; only what the assistant says carries loss."""
     text = tokenizer.apply_chat_template(c.messages, tools=c.tools or None, tokenize=False)
     ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -28,12 +29,14 @@ def store(tmp_path: Path) -> Iterator[Store]:
         yield opened
 
 
-def _version(name: str, number: int, path: str, kind: str, state: VersionState) -> Version:
+def _version(
+    name: str, number: int, path: str, kind: Literal["base", "adapter"], state: VersionState
+) -> Version:
     return Version(
         name=name, number=number, digest=path or "b", kind=kind, base_digest="b",
         template_digest="t", path=path, probe=PROBE if path else None, state=state,
         created_at=utc_now(),
-    )  # type: ignore[arg-type]  # fmt: skip
+    )  # fmt: skip
 
 
 def candidate(store: Store, tmp_path: Path, number: int = 1) -> str:

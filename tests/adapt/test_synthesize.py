@@ -1,6 +1,7 @@
 """Examples from documents: complete, repeatable, and without leaks into what is held out."""
 
 import json
+from typing import Literal
 
 from adapt.questions import ask_about
 from adapt.synthesize import CALLS, HELD_OUT_CALLS, synthesize
@@ -12,12 +13,12 @@ CATALOGUE = build_catalogue(0)
 TOOL = CATALOGUE.category("Museums")[0]
 
 
-def document(text: str, kind: str) -> Document:
+def document(text: str, kind: Literal["prose", "api"]) -> Document:
     """An accepted document."""
     return Document(
         digest=digest_of(text), source="s", address="a", title="t", text=text, kind=kind,
         fetched_at=utc_now(), trust=0.5,
-    )  # type: ignore[arg-type]  # fmt: skip
+    )  # fmt: skip
 
 
 DOCUMENTS = [

@@ -246,5 +246,7 @@ def fresh_category(rng: random.Random, banned: Collection[str] = ()) -> Category
     )
     objects = tuple(noun() if rng.random() < 0.5 else f"{noun()} {noun()}" for _ in range(5))
     reply: list[Kind] = ["number", "integer", "string", "date"]
-    fields = tuple((noun() if rng.random() < 0.5 else phrase(), k) for k in reply)
-    return Category(made_up(rng).capitalize(), objects, attributes, fields)
+    fields: list[tuple[str, Kind]] = []
+    for kind in reply:
+        fields.append((noun() if rng.random() < 0.5 else phrase(), kind))
+    return Category(made_up(rng).capitalize(), objects, attributes, tuple(fields))
