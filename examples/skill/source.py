@@ -30,7 +30,8 @@ def task_source(
 
     def write(rng: random.Random) -> Task:
         while True:
-            kind: TaskKind = rng.choices([k for k, _ in KINDS], [w for _, w in KINDS])[0]
+            kinds: list[TaskKind] = [k for k, _ in KINDS]
+            kind = rng.choices(kinds, [w for _, w in KINDS])[0]
             task = TaskWriter(catalogue, tools, rng, OFFERED).write(kind)
             if task.digest not in banned:
                 return task
