@@ -6,142 +6,37 @@ carried from one round to the next. Measured on held-out tasks of the source. A 
 where it was. About five minutes on two cores for the embedded model.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import torch
 import typer
 from peft import PeftModel
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoTokenizer
 
-from adapt.base import BaseModel, find_model
-from adapt.loki.attribution import attribute
-from adapt.loki.batches import collate, cut_prompts, plan, prepare
-from adapt.loki.implant import ImplantSettings, implant
-from adapt.loki.rows import load_rows
-from adapt.loki.selection import Mask, select
+from adapt.base import find_model
+from adapt.loki.batches import collate, plan, prepare
 from adapt.render import Renderer
 from adapt.skill.environment import Episode, Rewards
 from adapt.skill.policy import logprobs, lora_over, reference_logprobs
 from adapt.skill.rollout import Sampler, end_token, rollout
 from adapt.skill.train import GrpoSettings, train_skill
 from adapt.skill.vector import save_vector
-from adapt.synthesize import synthesize
 from agent.config import UpdateSettings
+from examples.skill.sft import Workplace, bar, console, learn_documents
 from examples.skill.source import (
     KINDS,
-    documents_of,
     general_examples,
     held_out_tasks,
     task_source,
 )
-from store.records import digest_of
-from tools.virtual_api.catalogue import Catalogue, Tool, build_catalogue
+from tools.virtual_api.catalogue import Tool, build_catalogue
 from tools.virtual_api.tasks import Task
 
 SOURCE = ("Logistics", "Events")
 """Categories that the embedded model has read schemas of, but does not know by heart."""
-console = Console()
-
-
-@dataclass(frozen=True)
-class Workplace:
-    """What every round needs."""
-
-    base: BaseModel
-    tokenizer: Any
-    catalogue: Catalogue
-    work: Path
-    seed: int
-    threads: int
-
-
-def load_model(base: BaseModel) -> Any:
-    """The base in float32, ready to run."""
-    return AutoModelForCausalLM.from_pretrained(
-        base.path, dtype=torch.float32, attn_implementation="sdpa"
-    ).eval()
-
-
-@contextmanager
-def bar(text: str) -> Iterator[Callable[[int, int, str], None]]:
-    """A progress bar; call it with done, total and a remark."""
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("{task.fields[remark]}"),
-    )
-    with Progress(*columns, console=console) as progress:
-        row = progress.add_task(text, total=None, remark="")
-        yield lambda done, total, remark: progress.update(
-            row, completed=done, total=total, remark=remark
-        )
-
-
-def make_mask(place: Workplace) -> Mask:
-    """The rows that may move, once per base."""
-    path = place.work / "mask.json"
-    update = UpdateSettings()
-    if path.is_file() and Mask.load(path).base_digest == place.base.digest:
-        return Mask.load(path)
-    corpus = general_examples(place.base, 300, place.seed)
-    renderer = Renderer(place.tokenizer)
-    prompts = cut_prompts([renderer(e) for e in corpus], place.seed, 512)
-    with bar("attribution") as show:
-        counts = attribute(
-            load_model(place.base),
-            prompts,
-            update.quota_percent,
-            progress=lambda done, total: show(done, total, ""),
-        )
-    mask = select(counts, place.base.digest, digest_of([e.digest for e in corpus]))
-    mask.save(path)
-    return mask
-
-
-def learn_documents(place: Workplace, tools: Sequence[Tool], name: str, epochs: int) -> Any:
-    """theta_SFT: the base with the documentation of `tools` in its rows, and its digest."""
-    update, mask = UpdateSettings(), make_mask(place)
-    examples = [e for e in synthesize(documents_of(tools), place.seed) if e.split == "train"]
-    share = update.replay_share
-    examples += general_examples(place.base, round(len(examples) * share / (1 - share)), place.seed)
-    settings = ImplantSettings(
-        epochs=epochs,
-        learning_rate=update.learning_rate,
-        batch_tokens=update.batch_tokens,
-        checkpoint_every=50,
-        threads=place.threads,
-        seed=place.seed,
-    )
-    identity = digest_of([mask.digest, asdict(settings), [e.digest for e in examples]])
-    folder, done = place.work / f"{name}-sft", place.work / f"{name}-sft.done"
-    model = load_model(place.base)
-    if not (done.is_file() and done.read_text() == identity):
-        with bar(f"{name}: documents") as show:
-            implant(
-                model,
-                place.tokenizer,
-                examples,
-                mask,
-                settings,
-                folder,
-                place.work / f"{name}-sft-checkpoint",
-                lambda s: show(s["step"], s["steps"], f"loss {s['loss']:.3f}"),
-                log_path=place.work / f"{name}-sft.jsonl",
-            )
-        done.write_text(identity)
-    with torch.no_grad():
-        layers = model.get_submodule("model.layers").children()
-        for layer, rows, delta in zip(layers, mask.rows, load_rows(folder, mask), strict=True):
-            layer.get_parameter("mlp.down_proj.weight")[list(rows)] += delta
-    return model, identity
 
 
 def measure(
@@ -183,13 +78,12 @@ def play_round(
     number: int,
     tools: Sequence[Tool],
     grpo: GrpoSettings,
-    epochs: int,
     tasks: int,
     start: dict[str, torch.Tensor] | None,
 ) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     """One round: documents, games, and what they gave before and after."""
     name = f"round {number}"
-    model, sft_digest = learn_documents(place, tools, f"round-{number}", epochs)
+    model, sft_digest = learn_documents(place, tools, f"round-{number}")
     held_out = held_out_tasks(place.catalogue, tools, tasks)
     before = measure(place, model, held_out, grpo.max_new_tokens)
     console.print(f"{name}: {before['all']:.0%} of {tasks} held-out tasks before RL")
@@ -236,7 +130,6 @@ def main(
     work: Annotated[Path, typer.Option(help="Checkpoints and logs.")] = Path("runs/skill"),
     steps: Annotated[int, typer.Option(help="RL steps of a round.")] = 15,
     rounds: Annotated[int, typer.Option(help="Disjoint parts of the source.")] = 2,
-    epochs: Annotated[int, typer.Option(help="Passes over the documentation.")] = 6,
     tasks: Annotated[int, typer.Option(help="Held-out tasks to measure on, per round.")] = 120,
     threads: Annotated[int, typer.Option()] = 2,
     seed: Annotated[int, typer.Option()] = 0,
@@ -254,7 +147,7 @@ def main(
     told: list[dict[str, Any]] = []
     for number in range(rounds):
         part = tools[number::rounds]
-        vector, facts = play_round(place, number + 1, part, grpo, epochs, tasks, vector)
+        vector, facts = play_round(place, number + 1, part, grpo, tasks, vector)
         told.append(facts)
     last = told[-1]
     if vector is None or last["solved_after"]["all"] <= last["solved_before"]["all"]:
@@ -265,7 +158,7 @@ def main(
         "command": "python -m examples.train_skill",
         "categories": list(SOURCE),
         "kinds": dict(KINDS),
-        "epochs": epochs,
+        "update": UpdateSettings().model_dump(mode="json"),
         "grpo": asdict(grpo),
         "rewards": asdict(Rewards()),
     }

@@ -5,10 +5,8 @@ the same bits, resumed or not. It makes no theta_SFT and saves no vector. Called
 makes the vector.
 """
 
-import io
 import json
 import math
-import pickle
 import random
 import time
 from collections.abc import Callable, Mapping
@@ -23,6 +21,7 @@ from torch import Tensor, nn
 from adapt.loki.batches import collate, plan
 from adapt.loki.training import fixed_arithmetic
 from adapt.render import Rendered, Renderer
+from adapt.skill.checkpoint import GrpoState, load_state, save_state
 from adapt.skill.environment import Episode, Rewards
 from adapt.skill.grpo import GrpoSettings, group_advantages, grpo_loss, reason_to_stop
 from adapt.skill.policy import logprobs, lora_over, reference_logprobs, tensors_of
@@ -34,8 +33,6 @@ from tools.virtual_api.catalogue import Catalogue
 from tools.virtual_api.tasks import Task
 
 __all__ = ["GrpoResult", "GrpoSettings", "train_skill"]
-
-_CHECKPOINT = "grpo.pt"
 
 
 @dataclass(frozen=True)
@@ -64,8 +61,9 @@ class _Run:
     write_task: Callable[[random.Random], Task]
     settings: GrpoSettings
     rewards: Rewards
-    curve: list[dict[str, float]] = field(default_factory=list)
-    seconds: float = 0.0
+    identity: str = ""
+    """Digest of everything that decides the result; a checkpoint of another run is ignored."""
+    state: GrpoState = field(default_factory=GrpoState)
 
 
 def train_skill(
@@ -99,38 +97,39 @@ def train_skill(
             run = _Run(
                 policy, weights, optimizer, renderer, end, catalogue, write_task, settings, rewards
             )
-            identity = _identity(run, sft_digest)
+            run.identity = _identity(run, sft_digest)
             if checkpoint_dir:
-                _resume(run, checkpoint_dir / _CHECKPOINT, identity)
-            stopped = _train(run, checkpoint_dir, identity, log_path, progress)
+                found = load_state(checkpoint_dir, run.identity, weights, optimizer)
+                run.state = found or run.state
+            stopped = _train(run, checkpoint_dir, log_path, progress)
             tensors = tensors_of(policy)
-    return GrpoResult(tensors, run.curve, stopped, run.seconds)
+    return GrpoResult(tensors, run.state.curve, stopped, run.state.seconds)
 
 
 def _train(
     run: _Run,
     checkpoint_dir: Path | None,
-    identity: str,
     log_path: Path | None,
     progress: Callable[[dict[str, float]], None] | None,
 ) -> str:
-    began = time.monotonic() - run.seconds
+    state = run.state
+    began = time.monotonic() - state.seconds
     if log_path:
         # Steps after the checkpoint are run again; twice in the log they would mislead.
-        write_atomic(log_path, "".join(json.dumps(point) + "\n" for point in run.curve))
-    while len(run.curve) < run.settings.steps:
-        if reason := reason_to_stop(run.curve, run.settings.patience):
+        write_atomic(log_path, "".join(json.dumps(point) + "\n" for point in state.curve))
+    while len(state.curve) < run.settings.steps:
+        if reason := reason_to_stop(state.curve, run.settings.patience):
             return reason
-        point = _step(run, len(run.curve))
-        run.curve.append(point)
-        run.seconds = time.monotonic() - began
+        point = _step(run, len(state.curve))
+        state.curve.append(point)
+        state.seconds = time.monotonic() - began
         if log_path:
             with log_path.open("a") as file:
                 file.write(json.dumps(point) + "\n")
         if progress:
             progress(point)
-        if checkpoint_dir and len(run.curve) % run.settings.checkpoint_every == 0:
-            _save(run, checkpoint_dir / _CHECKPOINT, identity)
+        if checkpoint_dir and len(state.curve) % run.settings.checkpoint_every == 0:
+            save_state(checkpoint_dir, run.identity, state, run.weights, run.optimizer)
     return ""
 
 
@@ -236,34 +235,3 @@ def _identity(run: _Run, sft_digest: str) -> str:
             torch.get_num_threads(),
         ]
     )
-
-
-def _save(run: _Run, path: Path, identity: str) -> None:
-    buffer = io.BytesIO()
-    torch.save(
-        {
-            "identity": identity,
-            "curve": run.curve,
-            "seconds": run.seconds,
-            "weights": [w.detach() for w in run.weights],
-            "optimizer": run.optimizer.state_dict(),
-        },
-        buffer,
-    )
-    write_atomic(path, buffer.getvalue())
-
-
-def _resume(run: _Run, path: Path, identity: str) -> None:
-    """Put a checkpoint of this very run back, if there is one."""
-    try:
-        state = torch.load(path, weights_only=True, map_location=run.weights[0].device)
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError):
-        # Missing, or written by another program: the run starts over, nothing is lost.
-        return
-    if not isinstance(state, dict) or state.get("identity") != identity:
-        return
-    with torch.no_grad():
-        for weight, saved in zip(run.weights, state["weights"], strict=True):
-            weight.copy_(saved)
-    run.optimizer.load_state_dict(state["optimizer"])
-    run.curve, run.seconds = state["curve"], state["seconds"]

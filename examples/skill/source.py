@@ -15,9 +15,9 @@ from tools.virtual_api.tasks import Task, TaskKind, TaskWriter
 
 KINDS: tuple[tuple[TaskKind, float], ...] = (
     ("single", 0.45),
-    ("multi", 0.25),
+    ("multi", 0.3),
     ("cross", 0.15),
-    ("none", 0.15),
+    ("none", 0.1),
 )
 OFFERED = (3, 6)
 """How many functions a task offers."""
