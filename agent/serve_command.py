@@ -75,6 +75,9 @@ def _environment(
         values["HF_HUB_OFFLINE"] = "1"
     if not gpu:
         values["VLLM_CPU_KVCACHE_SPACE"] = str(settings.kv_cache_gib)
+        if settings.enforce_eager is not False:
+            # Eager or not, the first log-probabilities are compiled with g++, which may be missing.
+            values["TORCHDYNAMO_DISABLE"] = "1"
     if small:
         # One thread and no worker process: no OpenMP state that a fork could break, and no
         # hand-over between processes in every step.
