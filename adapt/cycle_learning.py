@@ -103,25 +103,28 @@ async def attribute_base(context: Context) -> Outputs:
 async def implant_update(
     context: Context, corpus: Outputs, examples: Outputs, mask: Outputs
 ) -> Outputs:
-    """Train the rows on the cycle's examples, mixed with a share of what was known."""
+    """Train the rows on the new examples, held to the live version's answers on what is known."""
     runtime = context.runtime
     store, update = runtime.store, runtime.settings.update
     train = store.examples.of_cycle(context.number, "train")
-    mixed = [*train, *_replay(context, len(train))]
-    path = context.work / "examples.jsonl"
-    write_atomic(path, "".join(e.model_dump_json() + "\n" for e in mixed))
+    path, replay = context.work / "examples.jsonl", context.work / "replay.jsonl"
+    for file, examples_of in ((path, train), (replay, _replay(context))):
+        write_atomic(file, "".join(e.model_dump_json() + "\n" for e in examples_of))
     warm = _live_update(runtime, mask["mask"])
     settings = {
         "epochs": update.epochs,
         "learning_rate": update.learning_rate,
         "batch_tokens": update.batch_tokens,
         "batch_examples": update.batch_examples,
+        "replay_examples": update.replay_examples,
+        "replay_weight": update.replay_weight,
         "seed": update.seed,
     }
     request = {
         "model_dir": str(runtime.base.path),
         "mask": mask["mask_path"],
         "examples": str(path),
+        "replay": str(replay),
         "settings": settings,
         "warm_start": str(warm) if warm else None,
     }
@@ -143,19 +146,18 @@ async def implant_update(
     return {"update": digest, "train": facts}
 
 
-def _replay(context: Context, new: int) -> list[Example]:
-    """Examples of earlier cycles and of the base's own abilities, to keep them."""
+def _replay(context: Context) -> list[Example]:
+    """Examples of the base's own abilities, and up to as many of earlier cycles."""
     runtime = context.runtime
-    share = runtime.settings.update.replay_share
-    wanted = round(new * share / (1 - share))
-    rng = random.Random(f"replay/{runtime.settings.update.seed}/{context.number}")
+    corpus = runtime.general_corpus()
+    general = read_conversations(corpus) if corpus else []
     earlier = [
         e for n in range(1, context.number) for e in runtime.store.examples.of_cycle(n, "train")
     ]
-    corpus = runtime.general_corpus()
-    general = read_conversations(corpus) if corpus else []
-    past = rng.sample(earlier, min(len(earlier), wanted // 2))
-    return past + rng.sample(general, min(len(general), wanted - len(past)))
+    if general and len(earlier) > len(general):
+        seed = f"replay/{runtime.settings.update.seed}/{context.number}"
+        earlier = random.Random(seed).sample(earlier, len(general))
+    return earlier + general
 
 
 def _live_update(runtime: Runtime, mask: str) -> Path | None:

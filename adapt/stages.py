@@ -80,12 +80,13 @@ def attribute_stage(request: dict[str, Any], work_dir: Path, progress: Progress)
 def implant_stage(request: dict[str, Any], work_dir: Path, progress: Progress) -> dict[str, Any]:
     """Train the mask's rows on examples.
 
-    Request: `examples` and optional `held_out` (JSON-lines files of Example), `mask` (path),
-    `settings` (fields of ImplantSettings), optional `warm_start` (adapter directory).
+    Request: `examples` and optional `replay` and `held_out` (JSON-lines files of Example), `mask`
+    (path), `settings` (fields of ImplantSettings), optional `warm_start` (adapter directory).
     Result: the fields of ImplantResult; `path` is the adapter. The live log is `loss.jsonl`.
     """
     settings = ImplantSettings(**request.get("settings", {}))
     warm_start, held_out = request.get("warm_start"), request.get("held_out")
+    replay = request.get("replay")
     examples = _examples(request["examples"])
     mask = Mask.load(Path(request["mask"]))
     model, tokenizer = _load(request)
@@ -104,6 +105,7 @@ def implant_stage(request: dict[str, Any], work_dir: Path, progress: Progress) -
         work_dir / "checkpoint",
         on_step,
         warm_start=Path(warm_start) if warm_start else None,
+        replay=_examples(replay) if replay else (),
         held_out=_examples(held_out) if held_out else (),
         log_path=work_dir / "loss.jsonl",
     )
@@ -166,7 +168,10 @@ def _load(request: dict[str, Any]) -> tuple[Any, Any]:
     try:
         tokenizer = AutoTokenizer.from_pretrained(path)
         model: Any = AutoModelForCausalLM.from_pretrained(
-            path, dtype="auto" if gpu else torch.float32, attn_implementation="sdpa"
+            path,
+            dtype="auto" if gpu else torch.float32,
+            # On a CPU the fused kernel has no fast backward pass in bfloat16.
+            attn_implementation="sdpa" if gpu else "eager",
         )
     except (OSError, ValueError, RuntimeError, KeyError) as error:
         raise ModelError(

@@ -1,8 +1,9 @@
 """Examples from documents: what an update trains on, and what it is asked afterwards.
 
-For an API: PaST's eight documentation rows, and first calls in which only names are shown, so that
-the schema must be recalled (arXiv 2601.11258, ToolBench recipe). For prose: questions and answers.
-Everything is written by rule from the document; nothing outside it enters. Called by adapt.cycle.
+For an API: PaST's eight documentation rows, first calls in which only names are shown, so that the
+schema must be recalled (arXiv 2601.11258, ToolBench recipe), and requests that no shown name
+serves, so that calling does not become a habit. For prose: questions and answers. Everything is
+written by rule from the document; nothing outside it enters. Called by adapt.cycle.
 """
 
 import json
@@ -15,10 +16,13 @@ from adapt.rewrite import api_rows
 from agent.prompts import SYSTEM, names_only
 from store.records import Document, Example, Message, digest_of
 from tools.virtual_api.catalogue import function_schema
+from tools.virtual_api.tasks import REFUSAL
 from tools.virtual_api.words import code, title
 
 CALLS, HELD_OUT_CALLS = 20, 3
 """Synthesized calls per API: to train on, and held out."""
+REFUSALS = 4
+"""Requests per API in which it is not among the names shown."""
 _OPENERS = ("", "Please ", "I want to ", "Can you ", "I need to ", "Could you ", "Help me ")
 _SAY = ("with {p} {v}", "{p} {v}", "the {p} is {v}", "{p} should be {v}", "for {p} {v}")
 
@@ -38,7 +42,11 @@ def synthesize(documents: Sequence[Document], seed: int) -> list[Example]:
     names = sorted(functions)
     for name in names:
         document, schema = functions[name]
-        examples += _from_api(document, schema, names, seed)
+        rng = random.Random(f"{seed}/{name}")
+        examples += _from_api(document, schema, names, rng)
+        strangers = [n for n in names if functions[n][0].digest != document.digest]
+        if strangers:
+            examples += _refusals(document, schema, strangers, rng)
     return list({e.digest: e for e in examples}.values())
 
 
@@ -59,10 +67,9 @@ def _from_prose(document: Document) -> Iterable[Example]:
 
 
 def _from_api(
-    document: Document, schema: dict[str, Any], names: Sequence[str], seed: int
+    document: Document, schema: dict[str, Any], names: Sequence[str], rng: random.Random
 ) -> Iterable[Example]:
     function = schema["function"]
-    rng = random.Random(f"{seed}/{function['name']}")
     for row in api_rows(function):
         yield _example(
             "api-doc", document, row.question, Message(role="assistant", content=row.answer)
@@ -70,15 +77,33 @@ def _from_api(
     for number in range(CALLS + HELD_OUT_CALLS):
         query, arguments = write_call(function, rng)
         others = [n for n in names if n != function["name"]]
-        shown = [function["name"], *rng.sample(others, min(len(others), rng.randint(2, 5)))]
-        rng.shuffle(shown)
-        tools = tuple(names_only({"function": {"name": n}}) for n in shown)
+        tools = _shown([function["name"], *_some(others, rng)], rng)
         call = {"name": function["name"], "arguments": arguments}
         if number < CALLS:
             answer = Message(role="assistant", tool_calls=(call,))
             yield _example("api-call", document, query, answer, tools)
         else:
             yield _example("api-call", document, query, None, tools, check={"kind": "call", **call})
+
+
+def _refusals(
+    document: Document, schema: dict[str, Any], strangers: Sequence[str], rng: random.Random
+) -> Iterable[Example]:
+    """Requests for an API when only APIs of other documents are offered."""
+    for _ in range(REFUSALS):
+        query, _ = write_call(schema["function"], rng)
+        answer = Message(role="assistant", content=REFUSAL)
+        yield _example("api-none", document, query, answer, _shown(_some(strangers, rng), rng))
+
+
+def _some(names: Sequence[str], rng: random.Random) -> list[str]:
+    return rng.sample(names, min(len(names), rng.randint(2, 5)))
+
+
+def _shown(names: list[str], rng: random.Random) -> tuple[dict[str, Any], ...]:
+    """Tools as the model sees them when only names are shown."""
+    rng.shuffle(names)
+    return tuple(names_only({"function": {"name": n}}) for n in names)
 
 
 def write_call(function: dict[str, Any], rng: random.Random) -> tuple[str, dict[str, Any]]:

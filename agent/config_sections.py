@@ -89,16 +89,18 @@ class UpdateSettings(Section):
 
     quota_percent: float = Field(default=30.0, gt=0.0, le=100.0)
     """Share of the rows of each layer's down projection that may change, in percent."""
-    epochs: int = Field(default=4, ge=1)
+    epochs: int = Field(default=5, ge=1)
     """Passes over the examples of one update."""
-    learning_rate: float = Field(default=6e-3, gt=0.0)
+    learning_rate: float = Field(default=1.5e-2, gt=0.0)
     """Peak learning rate of the rows."""
     batch_tokens: int = Field(default=4096, ge=64)
     """Most padded tokens in one step."""
-    batch_examples: int = Field(default=16, ge=1)
-    """Most examples in one step."""
-    replay_share: float = Field(default=0.3, ge=0.0, lt=1.0)
-    """Share of each batch taken from earlier cycles and the pretraining stream."""
+    batch_examples: int = Field(default=8, ge=1)
+    """Most new examples in one step."""
+    replay_examples: int = Field(default=4, ge=0)
+    """Examples of what was known in every step, beside the new ones."""
+    replay_weight: float = Field(default=8.0, ge=0.0)
+    """Weight of keeping the answers on those, beside learning the new ones."""
     skill_scale: float = Field(default=1.0, ge=0.0)
     """Lambda: how much of the skill vector is added to the update."""
     min_new_documents: int = Field(default=1, ge=1)

@@ -29,6 +29,8 @@ class FakeVllm(httpx.AsyncBaseTransport):
     served_name: str = "base"
     delay_s: float = 0.0
     """How long each chat takes: requests in flight can be made to overlap a swap."""
+    word_delay_s: float = 0.0
+    """Pause after each streamed word: an answer cannot be over before its client has left."""
     down: bool = False
     """True: nothing answers, as when the process is dead."""
     adapters: dict[str, str] = field(default_factory=dict)
@@ -108,7 +110,7 @@ class FakeVllm(httpx.AsyncBaseTransport):
             "completion_tokens": len(text.split()) + len(calls),
         }
         if body.get("stream"):
-            stream = _Events(body["model"], text, calls, finish, usage)
+            stream = _Events(body["model"], text, calls, finish, usage, self.word_delay_s)
             return httpx.Response(200, headers={"content-type": "text/event-stream"}, stream=stream)
         message = {"role": "assistant", "content": text or None, "tool_calls": calls}
         choice = {"index": 0, "message": message, "finish_reason": finish}
@@ -130,16 +132,17 @@ class _Events(httpx.AsyncByteStream):
     """A chat answer as server-sent events, a word or a piece of a call at a time."""
 
     def __init__(
-        self, model: str, text: str, calls: list[dict[str, Any]], finish: str, usage: Message
-    ) -> None:
+        self, model: str, text: str, calls: list[dict[str, Any]], finish: str, usage: Message,
+        word_delay_s: float,
+    ) -> None:  # fmt: skip
         self._model, self._text, self._calls = model, text, calls
-        self._finish, self._usage = finish, usage
+        self._finish, self._usage, self._word_delay_s = finish, usage, word_delay_s
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         yield self._event({"role": "assistant", "content": ""})
         for i, word in enumerate(self._text.split(" ") if self._text else []):
             yield self._event({"content": word if i == 0 else f" {word}"})
-            await asyncio.sleep(0)
+            await asyncio.sleep(self._word_delay_s)
         for index, call in enumerate(self._calls):
             whole = call["function"]["arguments"]
             half = len(whole) // 2

@@ -82,6 +82,27 @@ def plan(
     return batches
 
 
+def plan_replay(lengths: Sequence[int], per_step: int, steps: int, seed: int) -> list[list[int]]:
+    """Indices of `per_step` sequences for each step; none comes again before all have come once.
+
+    Lengths are kept together within a few steps' worth, so that little is padding.
+    """
+    generator = random.Random(f"{seed}/replay")
+    order: list[int] = []
+    while len(order) < per_step * steps:
+        once = list(range(len(lengths)))
+        generator.shuffle(once)
+        order += once
+    batches: list[list[int]] = []
+    span = per_step * _BUCKET
+    for start in range(0, per_step * steps, span):
+        near = sorted(order[start : start + span], key=lambda i: lengths[i])
+        made = [near[i : i + per_step] for i in range(0, len(near), per_step)]
+        generator.shuffle(made)
+        batches += made
+    return batches[:steps]
+
+
 def collate(sequences: Sequence[Rendered], device: torch.device | str = "cpu") -> Batch:
     """One padded batch on `device`."""
     width = max(len(sequence.token_ids) for sequence in sequences)

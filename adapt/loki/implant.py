@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from adapt.loki import training
-from adapt.loki.batches import plan, prepare
+from adapt.loki.batches import plan, plan_replay, prepare
 from adapt.loki.checkpoint import TrainState, load_checkpoint
 from adapt.loki.rows import installed_rows, load_rows, save_rows
 from adapt.loki.selection import Mask
@@ -36,8 +36,10 @@ class ImplantResult:
     tokens: int
     """Tokens processed, padding not counted."""
     examples: int
+    replayed: int
+    """Examples of what was known that were replayed at least once."""
     skipped: int
-    """Examples left out: longer than max_length, or without loss."""
+    """New examples left out: longer than max_length, or without loss."""
     first_loss: float
     last_loss: float
     """Mean training loss of the last epoch."""
@@ -56,13 +58,15 @@ def implant(
     progress: Callable[[dict[str, Any]], None] | None = None,
     *,
     warm_start: Path | None = None,
+    replay: Sequence[Example] = (),
     held_out: Sequence[Example] = (),
     log_path: Path | None = None,
 ) -> ImplantResult:
     """Train the mask's rows on `examples` and write a PEFT adapter to `out_dir`.
 
-    `warm_start` is an earlier adapter of the same mask. `log_path` gets one JSON line per step
-    (step, steps, loss, tokens_per_second), which `progress` gets too. With `checkpoint_dir` a
+    `warm_start` is an earlier adapter of the same mask. On `replay`, examples of what must not
+    change, the model is held to its answers before the update. `log_path` gets one JSON line per
+    step (step, steps, loss, tokens_per_second), which `progress` gets too. With `checkpoint_dir` a
     killed run resumes there, to the same bits on CPU. The model itself is left as it was. Raises
     StageError when nothing can be trained on or the loss is no number, ModelError for a model,
     template or adapter that cannot be used.
@@ -79,6 +83,12 @@ def implant(
         plan(lengths, settings.batch_tokens, settings.seed, epoch, settings.batch_examples)
         for epoch in range(settings.epochs)
     ]
+    known = prepare(renderer, replay, settings.max_length)
+    steps = sum(map(len, epochs))
+    replayed: list[list[int]] = []
+    if known.sequences and settings.replay_examples:
+        known_lengths = [len(sequence.token_ids) for sequence in known.sequences]
+        replayed = plan_replay(known_lengths, settings.replay_examples, steps, settings.seed)
     start = load_rows(warm_start, mask) if warm_start else None
     model.eval()
     with training.fixed_arithmetic(settings.threads), installed_rows(model, mask, start) as rows:
@@ -87,15 +97,18 @@ def implant(
                 "mask": mask.digest,
                 "settings": asdict(settings),
                 "examples": [asdict(sequence) for sequence in train.sequences],
+                "replay": [asdict(sequence) for sequence in known.sequences],
                 "held_out": [example.digest for example in held_out],
                 "warm_start": digest_of_directory(warm_start) if warm_start else None,
                 "threads": torch.get_num_threads(),
             }
         )
-        fused = rows[0].device.type in ("cpu", "cuda")
-        optimizer = torch.optim.AdamW(rows, settings.learning_rate, weight_decay=0.0, fused=fused)
+        optimizer = training.make_optimizer(rows, settings)
         held = prepare(renderer, held_out, settings.max_length)
-        run = Run(model, rows, optimizer, train, held, epochs, settings, identity, TrainState())
+        run = Run(
+            model, rows, optimizer, train, known, held, epochs, replayed, settings, identity,
+            TrainState(),
+        )  # fmt: skip
         if checkpoint_dir:
             run.state = load_checkpoint(checkpoint_dir, identity, rows, optimizer) or run.state
         training.train(run, checkpoint_dir, StepLog(log_path, run.state.step, progress))
@@ -118,6 +131,7 @@ def _result(run: Run, mask: Mask, out_dir: Path) -> ImplantResult:
         steps=run.state.step,
         tokens=run.state.tokens,
         examples=len(run.train.sequences),
+        replayed=len({i for batch in run.replayed[: run.state.step] for i in batch}),
         skipped=run.train.skipped,
         first_loss=losses[0],
         last_loss=sum(last) / len(last),

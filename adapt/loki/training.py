@@ -1,8 +1,10 @@
 """The training loop over moving rows: steps, held-out loss, checkpoints, the live log.
 
-Cross-entropy on the tokens that carry loss (only their logits are computed), AdamW without weight
-decay, gradient clipping, a rate that rises and falls. On CPU the same run gives the same bits,
-resumed or not. It knows no files but its log and its checkpoint. Called by adapt.loki.implant.
+Cross-entropy on new examples; on replayed ones the divergence from the model before the update
+(learning without forgetting, arXiv 1606.09282). Only logits of tokens that carry loss are computed.
+No weight decay, gradient clipping, a rate that rises and falls. On CPU the same run gives the same
+bits, resumed or not. It knows no files but its log and its checkpoint.
+Called by adapt.loki.implant.
 """
 
 import contextlib
@@ -20,6 +22,7 @@ from torch.nn import functional
 
 from adapt.loki.batches import Batch, Prepared, collate
 from adapt.loki.checkpoint import TrainState, save_checkpoint
+from adapt.loki.rows import at_start
 from store.errors import ConfigError, StageError
 from store.files import write_atomic
 
@@ -29,7 +32,10 @@ class ImplantSettings:
     """How rows are trained."""
 
     epochs: int = 3
-    learning_rate: float = 3e-3
+    optimizer: Literal["muon", "adamw"] = "muon"
+    """Muon orthogonalises each layer's step: in as many steps it learns more and disturbs less
+    (docs/results.md). AdamW is what LoKI's authors use."""
+    learning_rate: float = 2e-2
     schedule: Literal["cosine", "linear"] = "cosine"
     warmup: float = 0.05
     """Part of all steps in which the rate rises from zero."""
@@ -37,6 +43,10 @@ class ImplantSettings:
     """Padded tokens per step, at most."""
     batch_examples: int = 24
     """Examples per step, at most."""
+    replay_examples: int = 8
+    """Replayed examples in every step, beside the new ones."""
+    replay_weight: float = 1.0
+    """Weight of a replayed batch's divergence beside a new batch's loss."""
     max_length: int = 1024
     """Longer examples are left out and counted."""
     grad_clip: float = 1.0
@@ -44,8 +54,9 @@ class ImplantSettings:
     """Stop after so many epochs without a lower held-out loss and keep the best rows; 0: never."""
     checkpoint_every: int = 100
     """Steps between checkpoints."""
-    precision: Literal["float32", "bfloat16"] = "float32"
-    """bfloat16 computes under autocast; rows and optimiser stay in float32."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """bfloat16 computes under autocast; rows and optimiser stay in float32. auto: bfloat16 where
+    the processor has instructions for it."""
     threads: int = 0
     """CPU threads; 0 leaves the process's own. The same bits need the same number."""
     seed: int = 0
@@ -59,12 +70,16 @@ class ImplantSettings:
                 raise ConfigError(f"implant {name} is {getattr(self, name)}", "set it above 0")
         for name, allowed in (
             ("schedule", ("cosine", "linear")),
-            ("precision", ("float32", "bfloat16")),
+            ("optimizer", ("muon", "adamw")),
+            ("precision", ("auto", "float32", "bfloat16")),
         ):
             if getattr(self, name) not in allowed:
                 raise ConfigError(
                     f"implant {name} is {getattr(self, name)!r}", f"use {' or '.join(allowed)}"
                 )
+        for name in ("replay_examples", "replay_weight"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"implant {name} is {getattr(self, name)}", "use 0 or more")
         if not 0 <= self.warmup < 1:
             raise ConfigError(f"implant warmup is {self.warmup}", "use a part of 1, such as 0.05")
 
@@ -77,13 +92,23 @@ class Run:
     rows: list[nn.Parameter]
     optimizer: torch.optim.Optimizer
     train: Prepared
+    replay: Prepared
     held_out: Prepared
     epochs: list[list[list[int]]]
     """Per epoch, batches of indices into `train`."""
+    replayed: list[list[int]]
+    """Per step, indices into `replay`; empty when nothing is replayed."""
     settings: ImplantSettings
     identity: str
     """Digest of everything that decides the result; a checkpoint of another run is ignored."""
     state: TrainState
+
+    def autocast(self) -> contextlib.AbstractContextManager[Any]:
+        """The precision of the forward pass."""
+        kind = self.rows[0].device.type
+        wanted = self.settings.precision
+        bfloat16 = computes_bfloat16(kind) if wanted == "auto" else wanted == "bfloat16"
+        return torch.autocast(kind, torch.bfloat16) if bfloat16 else contextlib.nullcontext()
 
     @property
     def steps(self) -> int:
@@ -127,12 +152,10 @@ def train(run: Run, checkpoint_dir: Path | None, log: StepLog) -> None:
         first, end = end, end + len(batches)
         for step in range(max(first, state.step), end):
             clock = time.monotonic()
-            sequences = [run.train.sequences[i] for i in batches[step - first]]
-            batch = collate(sequences, run.rows[0].device)
-            loss = _step(run, batch)
-            state.step, state.tokens = step + 1, state.tokens + batch.tokens
+            loss, tokens = _step(run, batches[step - first])
+            state.step, state.tokens = step + 1, state.tokens + tokens
             state.losses.append(loss)
-            log.write(state.step, run.steps, loss, batch.tokens / (time.monotonic() - clock))
+            log.write(state.step, run.steps, loss, tokens / (time.monotonic() - clock))
             state.seconds = time.monotonic() - began
             if checkpoint_dir and state.step % run.settings.checkpoint_every == 0:
                 save_checkpoint(checkpoint_dir, run.identity, state, run.rows, run.optimizer)
@@ -155,12 +178,19 @@ def _is_enough(run: Run, epoch: int) -> bool:
     return epoch - measured.index(min(measured)) >= patience
 
 
-def _step(run: Run, batch: Batch) -> float:
-    settings = run.settings
+def _step(run: Run, indices: list[int]) -> tuple[float, int]:
+    """One step of the optimiser; the loss of the new examples, and the tokens of all."""
+    settings, device = run.settings, run.rows[0].device
     for group in run.optimizer.param_groups:
         group["lr"] = settings.learning_rate * rate_factor(run.state.step, run.steps, settings)
-    loss = _loss(run, batch)
+    batch = collate([run.train.sequences[i] for i in indices], device)
+    loss = functional.cross_entropy(_logits(run, batch), batch.targets)
     loss.backward()
+    tokens = batch.tokens
+    if run.replayed:
+        old = collate([run.replay.sequences[i] for i in run.replayed[run.state.step]], device)
+        (settings.replay_weight * _divergence(run, old)).backward()
+        tokens += old.tokens
     norm = nn.utils.clip_grad_norm_(run.rows, settings.grad_clip)
     if not (math.isfinite(loss.item()) and math.isfinite(norm.item())):
         raise StageError(
@@ -170,20 +200,26 @@ def _step(run: Run, batch: Batch) -> float:
         )
     run.optimizer.step()
     run.optimizer.zero_grad(set_to_none=True)
-    return loss.item()
+    return loss.item(), tokens
 
 
-def _loss(run: Run, batch: Batch) -> Tensor:
-    """Mean cross-entropy over the batch's loss tokens."""
-    kind = run.rows[0].device.type
-    bfloat16 = run.settings.precision == "bfloat16"
-    with torch.autocast(kind, torch.bfloat16) if bfloat16 else contextlib.nullcontext():
+def _divergence(run: Run, batch: Batch) -> Tensor:
+    """Mean KL(model before the update || model now) over the batch's loss tokens, in nats."""
+    with torch.no_grad(), at_start(run.model):
+        before = _logits(run, batch).log_softmax(-1)
+    now = _logits(run, batch).log_softmax(-1)
+    return functional.kl_div(now, before, log_target=True, reduction="batchmean")
+
+
+def _logits(run: Run, batch: Batch) -> Tensor:
+    """fp32 [K, vocabulary] at the batch's loss positions."""
+    with run.autocast():
         hidden = run.model.get_submodule("model")(
             input_ids=batch.ids, use_cache=False
         ).last_hidden_state
         chosen = hidden.flatten(0, 1).index_select(0, batch.positions)
         logits = run.model.get_submodule("lm_head")(chosen)
-    return functional.cross_entropy(logits.float(), batch.targets)
+    return logits.float()
 
 
 @torch.no_grad()
@@ -191,9 +227,29 @@ def _held_out_loss(run: Run) -> float:
     total, count = 0.0, 0
     for sequence in run.held_out.sequences:
         batch = collate([sequence], run.rows[0].device)
-        total += _loss(run, batch).item() * len(batch.targets)
+        total += functional.cross_entropy(
+            _logits(run, batch), batch.targets, reduction="sum"
+        ).item()
         count += len(batch.targets)
     return total / count
+
+
+def make_optimizer(rows: list[nn.Parameter], settings: ImplantSettings) -> torch.optim.Optimizer:
+    """The optimiser of the rows; a rate means about the same step for both."""
+    if settings.optimizer == "adamw":
+        fused = rows[0].device.type in ("cpu", "cuda")
+        return torch.optim.AdamW(rows, settings.learning_rate, weight_decay=0.0, fused=fused)
+    return torch.optim.Muon(
+        rows, settings.learning_rate, weight_decay=0.0, momentum=0.9,
+        adjust_lr_fn="match_rms_adamw",
+    )  # fmt: skip
+
+
+def computes_bfloat16(kind: str) -> bool:
+    """Whether a device of this kind multiplies bfloat16 itself; emulated it would be slower."""
+    if kind == "cpu":
+        return bool(torch.cpu.get_capabilities().get("avx512_bf16"))
+    return kind == "cuda" and torch.cuda.is_bf16_supported()
 
 
 def rate_factor(step: int, steps: int, settings: ImplantSettings) -> float:

@@ -6,7 +6,7 @@ model learns to read schemas. Closed-book parts are fixed: two categories, one e
 
 import json
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from adapt.evals.abilities import ABILITIES, copying
@@ -39,6 +39,12 @@ BANNED = frozenset(
     )
     for w in text.split()
 )
+MIX = {
+    "single": 0.27, "multi": 0.09, "cross": 0.10, "none": 0.24, "calculator": 0.02,
+    "search": 0.03, "describe_open": 0.01, "puzzle": 0.10, "fact": 0.07, "closed_call": 0.06,
+    "describe_known": 0.01,
+}  # fmt: skip
+"""What the model is trained on: share of each kind of conversation."""
 CALCULATOR = Calculate.spec.function()
 SEARCH = SearchDocuments.spec.function()
 
@@ -88,34 +94,37 @@ def transcript(task: Task, catalogue: Catalogue, faults: int = 0) -> list[dict[s
 
 
 class Stream:
-    """An endless source of conversations; `progress` in [0, 1] sets the difficulty."""
+    """An endless source of conversations in the proportions of `mix`.
 
-    def __init__(self, seed: int) -> None:
+    `progress` in [0, 1] sets the difficulty.
+    """
+
+    def __init__(self, seed: int, mix: Mapping[str, float] = MIX) -> None:
+        self.mix = mix
         self.rng = random.Random(f"pico/{seed}")
         self.progress = 0.0
         self.known = build_catalogue(0)
         self.known_tools = [t for c in KNOWN_CATEGORIES for t in self.known.category(c)]
         self.facts = facts(KNOWN_SEED)
         self.fresh: list[Catalogue] = []
-        self.kinds: tuple[tuple[float, Callable[[], Conversation]], ...] = (
-            (0.24, lambda: self.tool_use("single")),
-            (0.12, lambda: self.tool_use("multi")),
-            (0.08, lambda: self.tool_use("cross")),
-            (0.20, lambda: self.tool_use("none")),
-            (0.02, self.calculator),
-            (0.03, self.search),
-            (0.02, self.describe_open),
-            (0.12, self.puzzle),
-            (0.09, self.fact),
-            (0.06, self.closed_call),
-            (0.02, self.describe_known),
-        )
+        self.makers: dict[str, Callable[[], Conversation]] = {
+            "single": lambda: self.tool_use("single"),
+            "multi": lambda: self.tool_use("multi"),
+            "cross": lambda: self.tool_use("cross"),
+            "none": lambda: self.tool_use("none"),
+            "calculator": self.calculator,
+            "search": self.search,
+            "describe_open": self.describe_open,
+            "puzzle": self.puzzle,
+            "fact": self.fact,
+            "closed_call": self.closed_call,
+            "describe_known": self.describe_known,
+        }
 
     def __iter__(self) -> Iterator[Conversation]:
-        weights = [w for w, _ in self.kinds]
-        makers = [m for _, m in self.kinds]
+        names, weights = list(self.mix), list(self.mix.values())
         while True:
-            yield self.rng.choices(makers, weights)[0]()
+            yield self.makers[self.rng.choices(names, weights)[0]]()
 
     def catalogue(self) -> Catalogue:
         """A catalogue of fresh categories, renewed every few uses."""

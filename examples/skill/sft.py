@@ -92,18 +92,19 @@ def learn_documents(place: Workplace, tools: Sequence[Tool], name: str) -> Any:
     """theta_SFT: the base with the documentation of `tools` in its rows, and its digest."""
     update, mask = UpdateSettings(), make_mask(place)
     examples = [e for e in synthesize(documents_of(tools), place.seed) if e.split == "train"]
-    share = update.replay_share
-    examples += general_examples(place.base, round(len(examples) * share / (1 - share)), place.seed)
+    replay = general_examples(place.base, 2000, place.seed)
     settings = ImplantSettings(
         epochs=update.epochs,
         learning_rate=update.learning_rate,
         batch_tokens=update.batch_tokens,
         batch_examples=update.batch_examples,
+        replay_examples=update.replay_examples,
+        replay_weight=update.replay_weight,
         checkpoint_every=50,
         threads=place.threads,
         seed=place.seed,
     )
-    identity = digest_of([mask.digest, asdict(settings), [e.digest for e in examples]])
+    identity = digest_of([mask.digest, asdict(settings), [e.digest for e in (*examples, *replay)]])
     folder, done = place.work / f"{name}-sft", place.work / f"{name}-sft.done"
     model = load_model(place.base)
     if not (done.is_file() and done.read_text() == identity):
@@ -117,6 +118,7 @@ def learn_documents(place: Workplace, tools: Sequence[Tool], name: str) -> Any:
                 folder,
                 place.work / f"{name}-sft-checkpoint",
                 lambda s: show(s["step"], s["steps"], f"loss {s['loss']:.3f}"),
+                replay=replay,
                 log_path=place.work / f"{name}-sft.jsonl",
             )
         done.write_text(identity)

@@ -13,7 +13,7 @@ from torch.nn import functional
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from adapt.loki import training
-from adapt.loki.batches import collate, plan, prepare
+from adapt.loki.batches import collate, plan, plan_replay, prepare
 from adapt.loki.implant import ImplantSettings, implant
 from adapt.loki.selection import Mask
 from adapt.render import Renderer
@@ -23,7 +23,12 @@ from store.records import Example, Message, digest_of
 
 MASK = Mask(((1, 5, 30), (0, 2, 63)), 64, 5.0, "lowest", "b" * 64, "c" * 64)
 QUICK = ImplantSettings(
-    epochs=3, learning_rate=5e-3, batch_tokens=200, checkpoint_every=4, threads=1
+    epochs=3,
+    learning_rate=5e-3,
+    batch_tokens=200,
+    checkpoint_every=4,
+    threads=1,
+    precision="float32",
 )
 
 
@@ -79,7 +84,7 @@ def train_with_peft(model, tokenizer, settings):
     sequences = prepare(Renderer(tokenizer), EXAMPLES, 512).sequences
     lengths = [len(s.token_ids) for s in sequences]
     steps = [b for e in range(settings.epochs) for b in plan(lengths, settings.batch_tokens, 0, e)]
-    optimizer = torch.optim.AdamW(trained, weight_decay=0.0)
+    optimizer = training.make_optimizer(trained, settings)
     for step, indices in enumerate(steps):
         optimizer.param_groups[0]["lr"] = settings.learning_rate * training.rate_factor(
             step, len(steps), settings
@@ -93,12 +98,14 @@ def train_with_peft(model, tokenizer, settings):
     return trained
 
 
-def test_rows_train_as_peft_trains_them(model, model_dir, tokenizer, tmp_path):
-    implant(model, tokenizer, EXAMPLES, MASK, QUICK, tmp_path / "out")
+@pytest.mark.parametrize("optimizer", ["muon", "adamw"])
+def test_rows_train_as_peft_trains_them(model, model_dir, tokenizer, tmp_path, optimizer):
+    settings = replace(QUICK, optimizer=optimizer)
+    implant(model, tokenizer, EXAMPLES, MASK, settings, tmp_path / "out")
     loaded = PeftModel.from_pretrained(model, str(tmp_path / "out"))
     ours = [p for n, p in loaded.named_parameters() if "lora_A" in n]
     other = AutoModelForCausalLM.from_pretrained(model_dir)
-    theirs = train_with_peft(other, tokenizer, QUICK)
+    theirs = train_with_peft(other, tokenizer, settings)
     assert max(float(p.abs().max()) for p in ours) > 1e-3
     for mine, plain in zip(ours, theirs, strict=True):
         assert torch.allclose(mine, plain, atol=2e-5)
@@ -257,3 +264,55 @@ def test_a_half_written_checkpoint_cannot_be_seen(model, tokenizer, tmp_path):
     implant(model, tokenizer, EXAMPLES, MASK, QUICK, tmp_path / "b", tmp_path / "ck")
     assert digest_of_directory(tmp_path / "a") == digest_of_directory(tmp_path / "b")
     shutil.rmtree(tmp_path / "ck")
+
+
+def divergence(model_dir, adapter, tokenizer, examples) -> float:
+    """Mean KL(base || adapter) on the examples' loss tokens."""
+    batch = collate(prepare(Renderer(tokenizer), examples, 512).sequences)
+    base = AutoModelForCausalLM.from_pretrained(model_dir)
+    moved = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(model_dir), str(adapter))
+    with torch.no_grad():
+        before, after = (
+            m(input_ids=batch.ids).logits.flatten(0, 1)[batch.positions].log_softmax(-1)
+            for m in (base, moved)
+        )
+    return functional.kl_div(after, before, log_target=True, reduction="batchmean").item()
+
+
+def test_replay_keeps_the_answers_of_before(model_dir, model, tokenizer, tmp_path):
+    """What is replayed moves far less than without replay, and the new is learned all the same."""
+    known = [example(index) for index in range(40, 60)]
+    results = {}
+    for name, weight in (("free", 0.0), ("held", 30.0)):
+        settings = replace(QUICK, epochs=6, replay_weight=weight)
+        results[name] = implant(
+            model, tokenizer, EXAMPLES, MASK, settings, tmp_path / name, replay=known
+        )
+    free, held = (divergence(model_dir, tmp_path / n, tokenizer, known) for n in results)
+    assert held < 0.5 * free
+    assert results["held"].last_loss < results["held"].first_loss
+    assert results["held"].replayed == len(known)
+
+
+def test_replay_after_a_warm_start_keeps_what_that_one_learned(model, tokenizer, tmp_path):
+    """The answers kept are those of the live version, not of the base it came from."""
+    first = implant(model, tokenizer, EXAMPLES, MASK, QUICK, tmp_path / "a")
+    others = [example(index) for index in range(60, 80)]
+    settings = replace(QUICK, replay_weight=20.0)
+    implant(
+        model, tokenizer, others, MASK, settings, tmp_path / "b",
+        warm_start=tmp_path / "a", replay=EXAMPLES,
+    )  # fmt: skip
+    again = implant(
+        model, tokenizer, EXAMPLES, MASK, replace(QUICK, epochs=1, learning_rate=1e-9),
+        tmp_path / "c", warm_start=tmp_path / "b",
+    )  # fmt: skip
+    assert again.last_loss < (first.first_loss + first.last_loss) / 2
+
+
+def test_a_replay_plan_shows_all_before_it_shows_one_twice():
+    plan_of = plan_replay([5 + i % 30 for i in range(50)], 8, 25, seed=3)
+    assert [len(batch) for batch in plan_of] == [8] * 25
+    shown = [i for batch in plan_of for i in batch]
+    assert sorted(shown) == sorted(list(range(50)) * 4)
+    assert plan_of == plan_replay([5 + i % 30 for i in range(50)], 8, 25, seed=3)

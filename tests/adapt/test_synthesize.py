@@ -4,10 +4,11 @@ import json
 from typing import Literal
 
 from adapt.questions import ask_about
-from adapt.synthesize import CALLS, HELD_OUT_CALLS, synthesize
+from adapt.synthesize import CALLS, HELD_OUT_CALLS, REFUSALS, synthesize
 from store.records import Document, Example, digest_of, utc_now
 from tools.virtual_api.catalogue import build_catalogue
 from tools.virtual_api.executor import validate
+from tools.virtual_api.tasks import refuses
 
 CATALOGUE = build_catalogue(0)
 TOOL = CATALOGUE.category("Museums")[0]
@@ -55,6 +56,20 @@ def test_written_calls_are_valid_and_hide_the_parameter_names() -> None:
         assert validate(api, call["arguments"]) is None, call
         words = example.messages[1].content.replace(",", " ").split()
         assert not {p.name for p in api.parameters} & set(words)
+
+
+def test_requests_that_nothing_serves_are_refused() -> None:
+    """Only APIs of other documents are shown; with one document there is nothing to show."""
+    other = document(json.dumps(CATALOGUE.category("Museums")[1].to_json()), "api")
+    made = of_kind(synthesize([*DOCUMENTS, other], 0), "api-none", "train")
+    assert len(made) == 2 * REFUSALS * len(TOOL.apis)
+    for example in made:
+        assert refuses(example.messages[-1].content)
+        own = {a.function for t in CATALOGUE.category("Museums") for a in t.apis
+               if digest_of(json.dumps(t.to_json())) in example.documents}  # fmt: skip
+        assert own
+        assert not own & {t["function"]["name"] for t in example.tools}
+    assert not of_kind(synthesize(DOCUMENTS, 0), "api-none", "train")
 
 
 def test_no_held_out_question_is_trained_on() -> None:

@@ -352,6 +352,7 @@ def test_the_official_client_works_unmodified(store: Store, fake: FakeVllm) -> N
 def test_a_client_that_leaves_frees_its_version(store: Store, fake: FakeVllm) -> None:
     """A version kept pinned by a stream that nobody reads could never be unloaded."""
     fake.answer = lambda *_: "word " * 20_000
+    fake.word_delay_s = 0.01
     state = state_on(fake, store)
     with served(state) as url:
         with (
