@@ -21,7 +21,7 @@ from tools.virtual_api.words import code, title
 
 CALLS, HELD_OUT_CALLS = 20, 3
 """Synthesized calls per API: to train on, and held out."""
-REFUSALS = 4
+REFUSALS = 1
 """Requests per API in which it is not among the names shown."""
 _OPENERS = ("", "Please ", "I want to ", "Can you ", "I need to ", "Could you ", "Help me ")
 _SAY = ("with {p} {v}", "{p} {v}", "the {p} is {v}", "{p} should be {v}", "for {p} {v}")

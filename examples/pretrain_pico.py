@@ -98,6 +98,8 @@ def main(
 ) -> None:
     """Train, save checkpoints, write the model directory."""
     torch._dynamo.config.cache_size_limit = 32
+    # Gradients of what is long learned are denormal numbers, on which a CPU is slow.
+    torch.set_flush_denormal(True)
     torch.set_num_threads(threads)
     out.mkdir(parents=True, exist_ok=True)
     checkpoint = out / "checkpoint.pt"

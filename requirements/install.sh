@@ -76,6 +76,9 @@ main() {
     check_machine "$kind"
     say "installing $lock into .venv (several gigabytes the first time)"
     install "$links" -r "$lock"
+    # Without it each stage's process compiles torch and transformers again where Python is told to
+    # write no bytecode. Some packages carry templates that are no Python: their errors are nothing.
+    .venv/bin/python -m compileall -q -j 0 .venv/lib >/dev/null 2>&1 || true
     echo "$want_lock" >"$lock_stamp"
     say "done in $((SECONDS - started)) s"
   fi

@@ -24,7 +24,7 @@ FILES = (
     "chat_template.jinja",
 )
 GENERAL = {
-    "fact": 0.25, "closed_call": 0.22, "puzzle": 0.16, "single": 0.10, "none": 0.10, "multi": 0.05,
+    "fact": 0.22, "closed_call": 0.19, "puzzle": 0.22, "single": 0.10, "none": 0.10, "multi": 0.05,
     "cross": 0.04, "describe_known": 0.04, "calculator": 0.02, "search": 0.02,
 }  # fmt: skip
 """Share of each kind. What is known by heart comes often: unlike skill, a fact that is never
