@@ -89,26 +89,32 @@ def implant_stage(request: dict[str, Any], work_dir: Path, progress: Progress) -
     replay = request.get("replay")
     examples = _examples(request["examples"])
     mask = Mask.load(Path(request["mask"]))
+    # Gradients of what is already learned are denormal numbers, on which a CPU is slow. Set before
+    # the first worker thread, which takes it over.
+    torch.set_flush_denormal(True)
     model, tokenizer = _load(request)
 
     def on_step(entry: dict[str, Any]) -> None:
         text = f"loss {entry['loss']:.3f}, {entry['tokens_per_second']} tokens/s"
         progress({"done": entry["step"], "total": entry["steps"], "text": text, **entry})
 
-    result = implant(
-        model,
-        tokenizer,
-        examples,
-        mask,
-        settings,
-        work_dir / "adapter",
-        work_dir / "checkpoint",
-        on_step,
-        warm_start=Path(warm_start) if warm_start else None,
-        replay=_examples(replay) if replay else (),
-        held_out=_examples(held_out) if held_out else (),
-        log_path=work_dir / "loss.jsonl",
-    )
+    try:
+        result = implant(
+            model,
+            tokenizer,
+            examples,
+            mask,
+            settings,
+            work_dir / "adapter",
+            work_dir / "checkpoint",
+            on_step,
+            warm_start=Path(warm_start) if warm_start else None,
+            replay=_examples(replay) if replay else (),
+            held_out=_examples(held_out) if held_out else (),
+            log_path=work_dir / "loss.jsonl",
+        )
+    finally:
+        torch.set_flush_denormal(False)
     return asdict(result)
 
 
@@ -130,7 +136,7 @@ def probe_stage(request: dict[str, Any], work_dir: Path, progress: Progress) -> 
     Request: `adapter_dir` (path or null), `prompts` (rendered text) or `questions` (what a user
     says; the chat template is applied), optional `k`. Result: `probe`, the JSON of a Probe.
     """
-    _set_arithmetic(request)
+    _set_threads(request)
     adapter = request.get("adapter_dir")
     probe = make_probe(
         Path(request["model_dir"]),
@@ -155,17 +161,14 @@ def _asked(request: dict[str, Any]) -> list[str]:
     ]
 
 
-def _set_arithmetic(request: dict[str, Any]) -> None:
-    # Before the first worker thread, which takes it over: the ever smaller gradients of learned
-    # examples are denormal numbers, on which a CPU is half as fast.
-    torch.set_flush_denormal(True)
+def _set_threads(request: dict[str, Any]) -> None:
     if request.get("threads"):
         torch.set_num_threads(request["threads"])
 
 
 def _load(request: dict[str, Any]) -> tuple[Any, Any]:
     """Model and tokenizer: float32 on a CPU, the stored type on a GPU when there is one."""
-    _set_arithmetic(request)
+    _set_threads(request)
     gpu = torch.cuda.is_available()
     path = request["model_dir"]
     try:

@@ -89,7 +89,7 @@ class UpdateSettings(Section):
 
     quota_percent: float = Field(default=30.0, gt=0.0, le=100.0)
     """Share of the rows of each layer's down projection that may change, in percent."""
-    epochs: int = Field(default=6, ge=1)
+    epochs: int = Field(default=5, ge=1)
     """Passes over the examples of one update."""
     learning_rate: float = Field(default=1.5e-2, gt=0.0)
     """Peak learning rate of the rows."""
@@ -97,9 +97,9 @@ class UpdateSettings(Section):
     """Most padded tokens in one step."""
     batch_examples: int = Field(default=8, ge=1)
     """Most new examples in one step."""
-    replay_examples: int = Field(default=4, ge=0)
+    replay_examples: int = Field(default=6, ge=0)
     """Examples of what was known in every step, beside the new ones."""
-    replay_weight: float = Field(default=12.0, ge=0.0)
+    replay_weight: float = Field(default=8.0, ge=0.0)
     """Weight of keeping the answers on those, beside learning the new ones."""
     skill_scale: float = Field(default=1.0, ge=0.0)
     """Lambda: how much of the skill vector is added to the update."""

@@ -24,8 +24,8 @@ FILES = (
     "chat_template.jinja",
 )
 GENERAL = {
-    "fact": 0.22, "closed_call": 0.19, "puzzle": 0.22, "single": 0.10, "none": 0.10, "multi": 0.05,
-    "cross": 0.04, "describe_known": 0.04, "calculator": 0.02, "search": 0.02,
+    "fact": 0.18, "closed_call": 0.17, "puzzle": 0.32, "single": 0.09, "none": 0.09, "multi": 0.04,
+    "cross": 0.04, "describe_known": 0.03, "calculator": 0.02, "search": 0.02,
 }  # fmt: skip
 """Share of each kind. What is known by heart comes often: unlike skill, a fact that is never
 replayed is soon lost (docs/results.md)."""
