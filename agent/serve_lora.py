@@ -101,5 +101,5 @@ def register() -> None:
     from vllm.platforms import current_platform
 
     if current_platform.is_cpu():
-        name = f"{__name__}.{GroupedLora.__name__}"
-        type(current_platform).get_punica_wrapper = classmethod(lambda cls: name)
+        platform: Any = type(current_platform)
+        platform.get_punica_wrapper = classmethod(lambda cls: f"{__name__}.{GroupedLora.__name__}")

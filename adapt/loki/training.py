@@ -265,16 +265,18 @@ def rate_factor(step: int, steps: int, settings: ImplantSettings) -> float:
 def fixed_arithmetic(threads: int) -> Iterator[None]:
     """The same sums in the same order: deterministic kernels and a fixed number of threads."""
     before, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-    fill = torch.utils.deterministic.fill_uninitialized_memory
+    # torch makes a module of it at import, with a property that its stubs do not show.
+    memory: Any = torch.utils.deterministic
+    fill = memory.fill_uninitialized_memory
     if threads:
         torch.set_num_threads(threads)
     # Filling every new tensor costs a tenth of a step, and nothing here reads one before it is set.
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    memory.fill_uninitialized_memory = False
     # On a GPU some kernels have no such form; there a warning must do.
     torch.use_deterministic_algorithms(True, warn_only=torch.cuda.is_available())
     try:
         yield
     finally:
         torch.set_num_threads(before)
-        torch.utils.deterministic.fill_uninitialized_memory = fill
+        memory.fill_uninitialized_memory = fill
         torch.use_deterministic_algorithms(deterministic)
