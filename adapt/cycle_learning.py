@@ -107,10 +107,17 @@ async def implant_update(
     runtime = context.runtime
     store, update = runtime.store, runtime.settings.update
     train = store.examples.of_cycle(context.number, "train")
-    path, replay = context.work / "examples.jsonl", context.work / "replay.jsonl"
-    for file, examples_of in ((path, train), (replay, _replay(context))):
-        write_atomic(file, "".join(e.model_dump_json() + "\n" for e in examples_of))
+    earlier, general = earlier_examples(context), _general(runtime)
     warm = _live_update(runtime, mask["mask"])
+    if not warm:
+        # Training starts from the base, whose answers on these would be held to: learn them again.
+        train, earlier = [*train, *earlier], []
+    elif general and len(earlier) > len(general):
+        seed = f"replay/{update.seed}/{context.number}"
+        earlier = random.Random(seed).sample(earlier, len(general))
+    path, replay = context.work / "examples.jsonl", context.work / "replay.jsonl"
+    for file, examples_of in ((path, train), (replay, [*earlier, *general])):
+        write_atomic(file, "".join(e.model_dump_json() + "\n" for e in examples_of))
     settings = {
         "epochs": update.epochs,
         "learning_rate": update.learning_rate,
@@ -146,18 +153,26 @@ async def implant_update(
     return {"update": digest, "train": facts}
 
 
-def _replay(context: Context) -> list[Example]:
-    """Examples of the base's own abilities, and up to as many of earlier cycles."""
+def earlier_examples(context: Context) -> list[Example]:
+    """Training examples of earlier cycles that the live version was trained on, each once.
+
+    A refused cycle's are left out: to hold the model to live answers on them would be to hold it
+    to not knowing what this cycle teaches.
+    """
     runtime = context.runtime
+    learned = learned_documents(runtime)
+    found = {
+        e.digest: e
+        for n in range(1, context.number)
+        for e in runtime.store.examples.of_cycle(n, "train")
+        if e.documents and learned.issuperset(e.documents)
+    }
+    return list(found.values())
+
+
+def _general(runtime: Runtime) -> list[Example]:
     corpus = runtime.general_corpus()
-    general = read_conversations(corpus) if corpus else []
-    earlier = [
-        e for n in range(1, context.number) for e in runtime.store.examples.of_cycle(n, "train")
-    ]
-    if general and len(earlier) > len(general):
-        seed = f"replay/{runtime.settings.update.seed}/{context.number}"
-        earlier = random.Random(seed).sample(earlier, len(general))
-    return earlier + general
+    return read_conversations(corpus) if corpus else []
 
 
 def _live_update(runtime: Runtime, mask: str) -> Path | None:

@@ -35,7 +35,7 @@ from tools.registry import Registry
 from tools.virtual import Sessions, virtual_tools
 
 REQUESTS = 240
-"""Answers that the load around the swap waits for."""
+"""Answers that the load around the swap waits for; at least half of them after it."""
 
 
 async def demo(home: Path | None, as_json: bool) -> int:
@@ -80,7 +80,7 @@ async def _run(runtime: Runtime, console: Console) -> dict[str, Any]:
         moments: dict[str, float] = {}
         with CycleView(console) as view:
             cycle = await run_cycle(runtime, _watch(view.notify, load, moments))
-        await load.until(len(load.answered) + REQUESTS // 2, 60.0)
+        await load.until(max(REQUESTS, len(load.answered) + REQUESTS // 2), 60.0)
         await load.stop()
         if cycle.state is not CycleState.PROMOTED:
             console.print(f"[red]the update was {cycle.state}[/]: {cycle.error or ''}")

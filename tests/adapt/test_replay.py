@@ -1,0 +1,68 @@
+"""What an update replays of earlier cycles: what the live version was trained on, nothing else."""
+
+import asyncio
+from pathlib import Path
+
+from fake_runtime import add_version, fake_runtime, settings_of
+
+from adapt.cycle_context import Context
+from adapt.cycle_learning import earlier_examples
+from store import Store
+from store.records import CycleStage, Document, Example, Message, Update, digest_of, utc_now
+
+
+def document(store: Store, text: str) -> str:
+    """A stored document; its digest."""
+    made = Document(
+        digest=digest_of(text), source="s", address=text, title=text, text=text, kind="prose",
+        fetched_at=utc_now(),
+    )  # fmt: skip
+    store.documents.add(made)
+    store.documents.accept(made.digest)
+    return made.digest
+
+
+def example(document_digest: str) -> Example:
+    """One training example of a document."""
+    said = (
+        Message(role="user", content="?"),
+        Message(role="assistant", content=document_digest, loss=True),
+    )
+    return Example(
+        digest=digest_of(["example", document_digest]), kind="qa", messages=said,
+        documents=(document_digest,), split="train",
+    )  # fmt: skip
+
+
+def learn(store: Store, documents: list[str]) -> None:
+    """A live version whose update was trained on `documents`."""
+    version = add_version(store, number=7)
+    update = Update(
+        digest=version.digest, base_digest=version.base_digest, mask_digest="m",
+        corpus_digest=store.documents.snapshot(documents).digest, examples_digest="e",
+        settings={}, seed=0, created_at=utc_now(),
+    )  # fmt: skip
+    store.versions.add_update(update)
+    made = version.model_copy(
+        update={"name": "v8-learned", "number": 8, "digest": "d" * 64, "update": update.digest}
+    )
+    store.versions.create(made)
+    store.versions.go_live(made.name)
+
+
+def test_a_refused_cycles_examples_are_not_replayed(tmp_path: Path) -> None:
+    """The live version does not know them: holding to its answers would unteach the cycle."""
+
+    async def replayed() -> list[Example]:
+        async with fake_runtime(settings_of(tmp_path / "home")) as runtime:
+            store = runtime.store
+            promoted, refused = document(store, "promoted"), document(store, "refused")
+            store.examples.add(1, [example(promoted)])
+            store.examples.add(2, [example(refused)])
+            context = Context(runtime, 3, CycleStage.IMPLANT, lambda _: None)
+            assert earlier_examples(context) == []
+            learn(store, [promoted])
+            return earlier_examples(context)
+
+    (kept,) = asyncio.run(replayed())
+    assert kept.messages[-1].content == digest_of("promoted")
