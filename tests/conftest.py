@@ -3,11 +3,11 @@
 Some thirty seconds of CPU: a test that needs only the protocol uses agent.fake_engine.
 """
 
-import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from engines import healthy
 from tiny_models import build_tiny_model
 
 from agent.config import EngineSettings
@@ -36,9 +36,5 @@ def pico_engine(
         log=home / "logs" / "engine.log",
         settings=EngineSettings(max_model_len=512, start_timeout_s=500),
     )
-    try:
-        process.start()
-        asyncio.run(process.wait_healthy())
+    with healthy(process):
         yield process
-    finally:
-        process.stop()

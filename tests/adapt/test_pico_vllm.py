@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from engines import healthy
 
 from adapt.base import PICO, find_model
 from adapt.compose import Part, compose
@@ -35,12 +36,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineProcess]:
         PICO, served_name="v0", run_dir=home / "run", log=home / "engine.log",
         settings=EngineSettings(start_timeout_s=500),
     )  # fmt: skip
-    try:
-        process.start()
-        asyncio.run(process.wait_healthy())
+    with healthy(process):
         yield process
-    finally:
-        process.stop()
 
 
 def run(work: Coroutine[Any, Any, Any]) -> Any:
