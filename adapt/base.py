@@ -115,7 +115,8 @@ def _digest(path: Path, cache: Path) -> str:
 def read_conversations(path: Path) -> list[Example]:
     """A JSON-lines file of conversations (`messages`, `tools`) as replay examples.
 
-    Every assistant message carries loss. ModelError names the line that does not fit.
+    Assistant messages carry loss unless they say `"loss": false`. ModelError names the line that
+    does not fit.
     """
     found: list[Example] = []
     for number, line in enumerate(path.read_text().splitlines(), 1):
@@ -134,7 +135,7 @@ def conversation(
 ) -> Example:
     """One replay example from plain messages."""
     made = tuple(
-        Message.model_validate({**m, "loss": m.get("role") == "assistant"}) for m in messages
+        Message.model_validate({"loss": m.get("role") == "assistant", **m}) for m in messages
     )
     body = [[m.model_dump(mode="json") for m in made], list(tools)]
     return Example(

@@ -12,6 +12,7 @@ from adapt.base import read_conversations
 from adapt.cycle_context import Context, Outputs
 from adapt.gather import gather
 from adapt.loki.selection import Mask
+from adapt.loki.settings import chosen
 from adapt.runtime import Runtime
 from adapt.synthesize import synthesize
 from store.files import write_atomic
@@ -118,15 +119,7 @@ async def implant_update(
     path, replay = context.work / "examples.jsonl", context.work / "replay.jsonl"
     for file, examples_of in ((path, train), (replay, [*earlier, *general])):
         write_atomic(file, "".join(e.model_dump_json() + "\n" for e in examples_of))
-    settings = {
-        "epochs": update.epochs,
-        "learning_rate": update.learning_rate,
-        "batch_tokens": update.batch_tokens,
-        "batch_examples": update.batch_examples,
-        "replay_examples": update.replay_examples,
-        "replay_weight": update.replay_weight,
-        "seed": update.seed,
-    }
+    settings = chosen(update)
     request = {
         "model_dir": str(runtime.base.path),
         "mask": mask["mask_path"],

@@ -21,8 +21,9 @@ from adapt.base import read_conversations
 from adapt.compose import Part, compose
 from adapt.loki.attribution import attribute
 from adapt.loki.batches import cut_prompts
-from adapt.loki.implant import ImplantSettings, implant
+from adapt.loki.implant import implant
 from adapt.loki.selection import Mask, select
+from adapt.loki.settings import ImplantSettings
 from adapt.probe import make_probe
 from adapt.render import Renderer
 from agent.prompts import SYSTEM

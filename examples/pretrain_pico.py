@@ -65,13 +65,12 @@ def loss_of(model: Any, ids: torch.Tensor, labels: torch.Tensor, start: int) -> 
     The first token of a turn (a call, or words) counts `FIRST` times: it decides whether to refuse,
     and as one token of thirty it would hardly be learned. `start` is the token before it.
     """
-    with torch.autocast("cpu", torch.bfloat16):
-        hidden = model.model(ids).last_hidden_state[:, :-1]
-        wanted = labels[:, 1:]
-        keep = wanted != IGNORE
-        logits = model.lm_head(hidden[keep])
+    hidden = model.model(ids).last_hidden_state[:, :-1]
+    wanted = labels[:, 1:]
+    keep = wanted != IGNORE
+    logits = model.lm_head(hidden[keep])
     weights = 1.0 + (FIRST - 1.0) * (ids[:, :-1][keep] == start)
-    losses = functional.cross_entropy(logits.float(), wanted[keep], reduction="none")
+    losses = functional.cross_entropy(logits, wanted[keep], reduction="none")
     return (losses * weights).sum() / weights.sum()
 
 
@@ -94,6 +93,7 @@ def main(
     rate: Annotated[float, typer.Option(help="Highest learning rate.")] = 4e-3,
     seed: Annotated[int, typer.Option()] = 0,
     resume: Annotated[bool, typer.Option(help="Go on from the last checkpoint.")] = False,
+    base: Annotated[Path | None, typer.Option(help="Model to train further.")] = None,
     threads: Annotated[int, typer.Option()] = 2,
 ) -> None:
     """Train, save checkpoints, write the model directory."""
@@ -105,12 +105,13 @@ def main(
     checkpoint = out / "checkpoint.pt"
     resume = resume and checkpoint.exists()
     # A vocabulary trained again on a changed stream would not fit the weights.
-    tokenizer: Any = (
-        AutoTokenizer.from_pretrained(out / "model") if resume else build_tokenizer(seed)
-    )
+    had = out / "model" if resume else base
+    tokenizer: Any = AutoTokenizer.from_pretrained(had) if had else build_tokenizer(seed)
     names = ["<|end|>", "<|pad|>", "<|assistant|>"]
     end, pad, start = tokenizer.convert_tokens_to_ids(names)
     model = build_model(len(tokenizer), end, pad, seed)
+    if base:
+        model.load_state_dict(Qwen3ForCausalLM.from_pretrained(base).state_dict())
     model.set_attn_implementation("eager")
     model.model.forward = torch.compile(model.model.forward, dynamic=False)
     steppers = optimizers(model, rate)
@@ -122,7 +123,8 @@ def main(
             o.load_state_dict(s)
         done, step, spent = state["done"], state["step"], state["spent"]
     batches = Batches(tokenizer, seed + 1000 * step, batch)
-    batches.progress.value = done / tokens
+    # A model trained before needs no easy lessons.
+    batches.progress.value = 1.0 if base else done / tokens
     began, tally = time.monotonic() - spent, []
     log = (out / "log.jsonl").open("a")
 
@@ -140,7 +142,7 @@ def main(
             o.step()
             o.zero_grad(set_to_none=True)
         done, step = done + int((ids != pad).sum()), step + 1
-        batches.progress.value = done / tokens
+        batches.progress.value = 1.0 if base else done / tokens
         tally.append(loss.item())
         if step % 50 == 0:
             spent = time.monotonic() - began

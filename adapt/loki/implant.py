@@ -17,13 +17,12 @@ from adapt.loki.batches import plan, plan_replay, prepare
 from adapt.loki.checkpoint import TrainState, load_checkpoint
 from adapt.loki.rows import installed_rows, load_rows, save_rows
 from adapt.loki.selection import Mask
-from adapt.loki.training import ImplantSettings, Run, StepLog
+from adapt.loki.settings import ImplantSettings
+from adapt.loki.training import Run, StepLog
 from adapt.render import Renderer
 from store.errors import StageError
 from store.files import digest_of_directory
 from store.records import Example, digest_of
-
-__all__ = ["ImplantResult", "ImplantSettings", "implant"]
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -23,65 +23,9 @@ from torch.nn import functional
 from adapt.loki.batches import Batch, Prepared, collate
 from adapt.loki.checkpoint import TrainState, save_checkpoint
 from adapt.loki.rows import at_start
-from store.errors import ConfigError, StageError
+from adapt.loki.settings import ImplantSettings
+from store.errors import StageError
 from store.files import write_atomic
-
-
-@dataclass(frozen=True)
-class ImplantSettings:
-    """How rows are trained."""
-
-    epochs: int = 3
-    optimizer: Literal["muon", "adamw"] = "muon"
-    """Muon orthogonalises each layer's step: in as many steps it learns more and disturbs less
-    (docs/results.md). AdamW is what LoKI's authors use."""
-    learning_rate: float = 2e-2
-    schedule: Literal["cosine", "linear"] = "cosine"
-    warmup: float = 0.05
-    """Part of all steps in which the rate rises from zero."""
-    batch_tokens: int = 2048
-    """Padded tokens per step, at most."""
-    batch_examples: int = 24
-    """Examples per step, at most."""
-    replay_examples: int = 8
-    """Replayed examples in every step, beside the new ones."""
-    replay_weight: float = 1.0
-    """Weight of a replayed batch's divergence beside a new batch's loss."""
-    max_length: int = 1024
-    """Longer examples are left out and counted."""
-    grad_clip: float = 1.0
-    patience: int = 0
-    """Stop after so many epochs without a lower held-out loss and keep the best rows; 0: never."""
-    checkpoint_every: int = 100
-    """Steps between checkpoints."""
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """bfloat16 computes under autocast; rows and optimiser stay in float32. auto: bfloat16 where
-    the processor has instructions for it."""
-    threads: int = 0
-    """CPU threads; 0 leaves the process's own. The same bits need the same number."""
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        for name in (
-            "epochs", "learning_rate", "batch_tokens", "batch_examples", "grad_clip",
-            "checkpoint_every",
-        ):  # fmt: skip
-            if not getattr(self, name) > 0:
-                raise ConfigError(f"implant {name} is {getattr(self, name)}", "set it above 0")
-        for name, allowed in (
-            ("schedule", ("cosine", "linear")),
-            ("optimizer", ("muon", "adamw")),
-            ("precision", ("auto", "float32", "bfloat16")),
-        ):
-            if getattr(self, name) not in allowed:
-                raise ConfigError(
-                    f"implant {name} is {getattr(self, name)!r}", f"use {' or '.join(allowed)}"
-                )
-        for name in ("replay_examples", "replay_weight"):
-            if getattr(self, name) < 0:
-                raise ConfigError(f"implant {name} is {getattr(self, name)}", "use 0 or more")
-        if not 0 <= self.warmup < 1:
-            raise ConfigError(f"implant warmup is {self.warmup}", "use a part of 1, such as 0.05")
 
 
 @dataclass
@@ -105,9 +49,11 @@ class Run:
 
     def autocast(self) -> contextlib.AbstractContextManager[Any]:
         """The precision of the forward pass."""
-        kind = self.rows[0].device.type
-        wanted = self.settings.precision
-        bfloat16 = computes_bfloat16(kind) if wanted == "auto" else wanted == "bfloat16"
+        kind, wanted = self.rows[0].device.type, self.settings.precision
+        if wanted == "auto":
+            # A CPU with bfloat16 instructions still multiplies float32 twice as fast.
+            wanted = "bfloat16" if kind == "cuda" else "float32"
+        bfloat16 = wanted == "bfloat16"
         return torch.autocast(kind, torch.bfloat16) if bfloat16 else contextlib.nullcontext()
 
     @property
@@ -243,13 +189,6 @@ def make_optimizer(rows: list[nn.Parameter], settings: ImplantSettings) -> torch
         rows, settings.learning_rate, weight_decay=0.0, momentum=0.9,
         adjust_lr_fn="match_rms_adamw",
     )  # fmt: skip
-
-
-def computes_bfloat16(kind: str) -> bool:
-    """Whether a device of this kind multiplies bfloat16 itself; emulated it would be slower."""
-    if kind == "cpu":
-        return bool(torch.cpu.get_capabilities().get("avx512_bf16"))
-    return kind == "cuda" and torch.cuda.is_bf16_supported()
 
 
 def rate_factor(step: int, steps: int, settings: ImplantSettings) -> float:

@@ -12,15 +12,19 @@ IGNORE = -100
 
 
 def encode(tokenizer: Any, c: Conversation) -> tuple[list[int], list[int]]:
-    """Token ids and labels of one conversation; only what the assistant says carries loss."""
+    """Token ids and labels of one conversation.
+
+    Only what the assistant says carries loss, and of that no mistake.
+    """
     text = tokenizer.apply_chat_template(c.messages, tools=c.tools or None, tokenize=False)
     ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
     start, end = tokenizer.convert_tokens_to_ids(["<|assistant|>", "<|end|>"])
+    turns = iter(not m.get("mistake") for m in c.messages if m["role"] == "assistant")
     labels, speaking = [], False
     for token in ids:
         labels.append(token if speaking else IGNORE)
         if token == start:
-            speaking = True
+            speaking = next(turns)
         elif token == end:
             speaking = False
     return ids, labels

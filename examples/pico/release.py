@@ -38,6 +38,8 @@ def plain(conversation: Conversation) -> dict[str, Any]:
         entry: dict[str, Any] = {"role": m["role"], "content": m["content"]}
         if m.get("tool_calls"):
             entry["tool_calls"] = [c["function"] for c in m["tool_calls"]]
+        if m.get("mistake"):
+            entry["loss"] = False
         messages.append(entry)
     return {"messages": messages, "tools": conversation.tools}
 

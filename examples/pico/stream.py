@@ -16,7 +16,7 @@ from agent.prompts import SYSTEM, names_only
 from tools.calculate import Calculate
 from tools.search import SearchDocuments
 from tools.virtual_api.catalogue import Catalogue, build_catalogue, schema_of
-from tools.virtual_api.executor import TRANSIENT
+from tools.virtual_api.executor import TRANSIENT, Call
 from tools.virtual_api.lexicon import (
     CATEGORIES,
     KNOWN_CATEGORIES,
@@ -40,11 +40,13 @@ BANNED = frozenset(
     for w in text.split()
 )
 MIX = {
-    "single": 0.27, "multi": 0.09, "cross": 0.10, "none": 0.24, "calculator": 0.02,
-    "search": 0.03, "describe_open": 0.01, "puzzle": 0.10, "fact": 0.07, "closed_call": 0.06,
+    "single": 0.33, "multi": 0.07, "cross": 0.10, "none": 0.25, "calculator": 0.02,
+    "search": 0.02, "describe_open": 0.01, "puzzle": 0.09, "fact": 0.05, "closed_call": 0.05,
     "describe_known": 0.01,
 }  # fmt: skip
 """What the model is trained on: share of each kind of conversation."""
+SLIPS = 0.25
+"""Share of open-book tasks in which a first wrong call must be put right."""
 CALCULATOR = Calculate.spec.function()
 SEARCH = SearchDocuments.spec.function()
 
@@ -80,10 +82,41 @@ def observe(reply: Any) -> dict[str, Any]:
     return {"role": "tool", "content": json.dumps(reply)}
 
 
-def transcript(task: Task, catalogue: Catalogue, faults: int = 0) -> list[dict[str, Any]]:
-    """The reference conversation; the first `faults` calls fail and are repeated."""
+def mistaken(task: Task, catalogue: Catalogue, rng: random.Random) -> Call | None:
+    """A wrong first call that the world refuses: another offered API, or another's parameter."""
+    right = task.solution[0]
+    verb = right.function.split("_")[0]
+    others = [f for f in task.offered if f != right.function]
+    rng.shuffle(others)
+    # The mistakes a model makes: an API that does the same to something else.
+    others.sort(key=lambda f: not f.startswith(verb))
+    for function in others:
+        names = [p.name for p in catalogue.by_function[function].parameters]
+        values = list(right.arguments.values())
+        if rng.random() < 0.6:
+            wrong = Call(function, dict(zip(names, values, strict=False)))
+        else:
+            renamed = dict(right.arguments)
+            renamed.pop(rng.choice(list(renamed)), None)
+            renamed[rng.choice(names)] = rng.choice(values)
+            wrong = Call(right.function, renamed)
+        if "error" in task.session(catalogue).execute(wrong.function, wrong.arguments):
+            return wrong
+    return None
+
+
+def transcript(
+    task: Task, catalogue: Catalogue, faults: int = 0, mistake: Call | None = None
+) -> list[dict[str, Any]]:
+    """The reference conversation; the first `faults` calls fail and are repeated.
+
+    `mistake` is made first and then put right; it is marked, so that nobody learns to make it.
+    """
     messages = user(task.query)
     session = task.session(catalogue)
+    if mistake:
+        messages.append({**call(mistake.function, mistake.arguments), "mistake": True})
+        messages.append(observe(session.execute(mistake.function, mistake.arguments)))
     for step in task.solution:
         for _ in range(faults):
             messages += [call(step.function, step.arguments), observe({"error": TRANSIENT})]
@@ -145,10 +178,12 @@ class Stream:
         writer = TaskWriter(catalogue, catalogue.tools, self.rng, (1, most))
         task = writer.write(kind)
         faults = 1 if kind == "single" and self.rng.random() < 0.05 else 0
+        slips = task.solution and task.solution[0].arguments and self.rng.random() < SLIPS
+        mistake = mistaken(task, catalogue, self.rng) if slips else None
         shown = [schema_of(catalogue.by_function[f]) for f in task.offered]
         if self.rng.random() < 0.08:
             shown.insert(self.rng.randrange(len(shown) + 1), self.rng.choice((CALCULATOR, SEARCH)))
-        return Conversation(transcript(task, catalogue, faults), shown)
+        return Conversation(transcript(task, catalogue, faults, mistake), shown)
 
     def closed_call(self) -> Conversation:
         """A task on known APIs with only their names shown."""

@@ -18,9 +18,10 @@ from transformers import AutoModelForCausalLM
 from adapt.base import BaseModel
 from adapt.loki.attribution import attribute
 from adapt.loki.batches import cut_prompts
-from adapt.loki.implant import ImplantSettings, implant
+from adapt.loki.implant import implant
 from adapt.loki.rows import load_rows
 from adapt.loki.selection import Mask, select
+from adapt.loki.settings import ImplantSettings, chosen
 from adapt.render import Renderer
 from adapt.synthesize import synthesize
 from agent.config import UpdateSettings
@@ -94,15 +95,7 @@ def learn_documents(place: Workplace, tools: Sequence[Tool], name: str) -> Any:
     examples = [e for e in synthesize(documents_of(tools), place.seed) if e.split == "train"]
     replay = general_examples(place.base, 2000, place.seed)
     settings = ImplantSettings(
-        epochs=update.epochs,
-        learning_rate=update.learning_rate,
-        batch_tokens=update.batch_tokens,
-        batch_examples=update.batch_examples,
-        replay_examples=update.replay_examples,
-        replay_weight=update.replay_weight,
-        checkpoint_every=50,
-        threads=place.threads,
-        seed=place.seed,
+        **{**chosen(update), "seed": place.seed}, checkpoint_every=50, threads=place.threads
     )
     identity = digest_of([mask.digest, asdict(settings), [e.digest for e in (*examples, *replay)]])
     folder, done = place.work / f"{name}-sft", place.work / f"{name}-sft.done"

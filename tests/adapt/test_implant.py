@@ -14,8 +14,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from adapt.loki import training
 from adapt.loki.batches import collate, plan, plan_replay, prepare
-from adapt.loki.implant import ImplantSettings, implant
+from adapt.loki.implant import implant
 from adapt.loki.selection import Mask
+from adapt.loki.settings import ImplantSettings
 from adapt.render import Renderer
 from store.errors import ModelError, StageError
 from store.files import digest_of_directory

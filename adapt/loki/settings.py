@@ -1,0 +1,77 @@
+"""How rows are trained: the settings of one implanting run, checked. Loads no torch.
+
+Called by adapt.loki.training, adapt.cycle_learning and examples.skill.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from agent.config import UpdateSettings
+from store.errors import ConfigError
+
+_CHOSEN = (
+    "epochs", "learning_rate", "batch_tokens", "batch_examples", "replay_examples",
+    "replay_weight", "seed",
+)  # fmt: skip
+
+
+def chosen(update: UpdateSettings) -> dict[str, Any]:
+    """The fields of ImplantSettings that the user's update settings decide."""
+    return {name: getattr(update, name) for name in _CHOSEN}
+
+
+@dataclass(frozen=True)
+class ImplantSettings:
+    """How rows are trained."""
+
+    epochs: int = 3
+    optimizer: Literal["muon", "adamw"] = "muon"
+    """Muon orthogonalises each layer's step: in as many steps it learns more and disturbs less
+    (docs/results.md). AdamW is what LoKI's authors use."""
+    learning_rate: float = 2e-2
+    schedule: Literal["cosine", "linear"] = "cosine"
+    warmup: float = 0.05
+    """Part of all steps in which the rate rises from zero."""
+    batch_tokens: int = 2048
+    """Padded tokens per step, at most."""
+    batch_examples: int = 24
+    """Examples per step, at most."""
+    replay_examples: int = 8
+    """Replayed examples in every step, beside the new ones."""
+    replay_weight: float = 1.0
+    """Weight of a replayed batch's divergence beside a new batch's loss."""
+    max_length: int = 1024
+    """Longer examples are left out and counted."""
+    grad_clip: float = 1.0
+    patience: int = 0
+    """Stop after so many epochs without a lower held-out loss and keep the best rows; 0: never."""
+    checkpoint_every: int = 100
+    """Steps between checkpoints."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """bfloat16 computes under autocast; rows and optimiser stay in float32. auto: bfloat16 on a
+    GPU, float32 on a CPU (docs/results.md)."""
+    threads: int = 0
+    """CPU threads; 0 leaves the process's own. The same bits need the same number."""
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in (
+            "epochs", "learning_rate", "batch_tokens", "batch_examples", "grad_clip",
+            "checkpoint_every",
+        ):  # fmt: skip
+            if not getattr(self, name) > 0:
+                raise ConfigError(f"implant {name} is {getattr(self, name)}", "set it above 0")
+        for name, allowed in (
+            ("schedule", ("cosine", "linear")),
+            ("optimizer", ("muon", "adamw")),
+            ("precision", ("auto", "float32", "bfloat16")),
+        ):
+            if getattr(self, name) not in allowed:
+                raise ConfigError(
+                    f"implant {name} is {getattr(self, name)!r}", f"use {' or '.join(allowed)}"
+                )
+        for name in ("replay_examples", "replay_weight"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"implant {name} is {getattr(self, name)}", "use 0 or more")
+        if not 0 <= self.warmup < 1:
+            raise ConfigError(f"implant warmup is {self.warmup}", "use a part of 1, such as 0.05")
