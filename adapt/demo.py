@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 
 from adapt.cycle import run_cycle
 from adapt.demo_load import Load
@@ -82,6 +83,8 @@ async def _run(runtime: Runtime, console: Console) -> dict[str, Any]:
             cycle = await run_cycle(runtime, _watch(view.notify, load, moments))
         await load.until(max(REQUESTS, len(load.answered) + REQUESTS // 2), 60.0)
         await load.stop()
+        for failure in load.failed[:3]:
+            console.print(f"[red]a request failed[/]: {escape(failure)}")
         if cycle.state is not CycleState.PROMOTED:
             console.print(f"[red]the update was {cycle.state}[/]: {cycle.error or ''}")
         outputs = {s.stage: s.outputs or {} for s in cycle.stages}

@@ -50,7 +50,10 @@ class Load:
                     if not said:
                         self.failed.append(f"{body}: empty answer")
                         continue
+                except httpx.HTTPStatusError as error:
+                    self.failed.append(f"{body}: {error.response.text}")
+                    continue
                 except (httpx.HTTPError, KeyError, ValueError) as error:
-                    self.failed.append(repr(error))
+                    self.failed.append(f"{body}: {error!r}")
                     continue
                 self.answered.append((time.monotonic(), reply.headers["X-Perennial-Version"]))

@@ -38,13 +38,20 @@ def with_system(messages: list[Wire]) -> list[Wire]:
     return [{"role": "system", "content": SYSTEM}, *messages]
 
 
-def without_oldest_turn(messages: list[Wire]) -> list[Wire] | None:
-    """The conversation without its first question and what followed; None when it has but one."""
+def shortened(messages: list[Wire]) -> list[Wire] | None:
+    """The conversation without its oldest turn: a question and what followed.
+
+    Of a single turn the oldest calls go, with their replies. None when only a question and the
+    newest calls are left.
+    """
     questions = [i for i, m in enumerate(messages) if m["role"] == "user"]
-    if len(questions) < 2:
+    if len(questions) > 1:
+        system = [m for m in messages[: questions[1]] if m["role"] == "system"]
+        return system + messages[questions[1] :]
+    replies = [i for i, m in enumerate(messages) if m["role"] == "assistant"]
+    if len(replies) < 2:
         return None
-    system = [m for m in messages[: questions[1]] if m["role"] == "system"]
-    return system + messages[questions[1] :]
+    return messages[: replies[0]] + messages[replies[1] :]
 
 
 def last_question(messages: Sequence[Wire]) -> str:

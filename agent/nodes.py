@@ -12,7 +12,7 @@ from langgraph.runtime import Runtime
 from langgraph.types import Command, StreamWriter
 
 from agent.engine import Reply
-from agent.history import Wire, with_system, without_oldest_turn
+from agent.history import Wire, shortened, with_system
 from agent.state import AgentState, RunContext, Token, ToolCalled, ToolReplied, tool_message
 from store.errors import EngineError, EngineRefused
 from tools.base import CallContext
@@ -81,13 +81,13 @@ async def call_tools(state: AgentState, runtime: Runtime[RunContext]) -> dict[st
 async def _ask_fitting(
     run: RunContext, messages: list[Wire], last: bool, write: StreamWriter
 ) -> Reply:
-    """One reply; the oldest turns of a thread that outgrew the model's context are left out."""
+    """One reply; of a thread that outgrew the model's context the oldest part is left out."""
     shown = with_system(messages)
     while True:
         try:
             return await _ask(run, shown, None if last else run.tools, write)
         except EngineRefused as error:
-            shorter = without_oldest_turn(shown) if _too_long(error) else None
+            shorter = shortened(shown) if _too_long(error) else None
             if shorter is None:
                 raise
             shown = shorter

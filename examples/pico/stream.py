@@ -40,8 +40,8 @@ BANNED = frozenset(
     for w in text.split()
 )
 MIX = {
-    "single": 0.33, "multi": 0.07, "cross": 0.10, "none": 0.25, "calculator": 0.02,
-    "search": 0.02, "describe_open": 0.01, "puzzle": 0.09, "fact": 0.05, "closed_call": 0.05,
+    "single": 0.28, "multi": 0.08, "cross": 0.10, "none": 0.24, "calculator": 0.02,
+    "search": 0.02, "describe_open": 0.01, "puzzle": 0.10, "fact": 0.07, "closed_call": 0.07,
     "describe_known": 0.01,
 }  # fmt: skip
 """What the model is trained on: share of each kind of conversation."""
