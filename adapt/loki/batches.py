@@ -36,6 +36,8 @@ class Batch:
     """int64 [K]: flat positions (n * T + t) whose next token carries loss."""
     targets: Tensor
     """int64 [K]: those next tokens."""
+    first: Tensor
+    """bool [K]: whether the next token begins an answer."""
     tokens: int
     """Real tokens, padding not counted."""
 
@@ -113,11 +115,14 @@ def collate(sequences: Sequence[Rendered], device: torch.device | str = "cpu") -
         ids[row, :length] = torch.tensor(sequence.token_ids)
         mask[row, :length] = torch.tensor(sequence.loss_mask)
     mask[:, 0] = False
+    before = mask.roll(1, dims=1)
+    before[:, 0] = False
     places = mask.flatten().nonzero()[:, 0]
     return Batch(
         ids=ids.to(device),
         positions=(places - 1).to(device),
         targets=ids.flatten()[places].to(device),
+        first=(mask & ~before).flatten()[places].to(device),
         tokens=sum(len(sequence.token_ids) for sequence in sequences),
     )
 

@@ -40,6 +40,9 @@ class ImplantSettings:
     """Replayed examples in every step, beside the new ones."""
     replay_weight: float = 1.0
     """Weight of a replayed batch's divergence beside a new batch's loss."""
+    first_token_weight: float = 4.0
+    """Weight of an answer's first token, which decides between a call, a refusal and words; as one
+    of thirty tokens it would hardly be learned."""
     max_length: int = 1024
     """Longer examples are left out and counted."""
     grad_clip: float = 1.0
@@ -57,7 +60,7 @@ class ImplantSettings:
     def __post_init__(self) -> None:
         for name in (
             "epochs", "learning_rate", "batch_tokens", "batch_examples", "grad_clip",
-            "checkpoint_every",
+            "checkpoint_every", "first_token_weight",
         ):  # fmt: skip
             if not getattr(self, name) > 0:
                 raise ConfigError(f"implant {name} is {getattr(self, name)}", "set it above 0")

@@ -130,7 +130,8 @@ def _step(run: Run, indices: list[int]) -> tuple[float, int]:
     for group in run.optimizer.param_groups:
         group["lr"] = settings.learning_rate * rate_factor(run.state.step, run.steps, settings)
     batch = collate([run.train.sequences[i] for i in indices], device)
-    loss = functional.cross_entropy(_logits(run, batch), batch.targets)
+    losses = functional.cross_entropy(_logits(run, batch), batch.targets, reduction="none")
+    loss = _mean(losses, batch, settings)
     loss.backward()
     tokens = batch.tokens
     if run.replayed:
@@ -150,11 +151,18 @@ def _step(run: Run, indices: list[int]) -> tuple[float, int]:
 
 
 def _divergence(run: Run, batch: Batch) -> Tensor:
-    """Mean KL(model before the update || model now) over the batch's loss tokens, in nats."""
+    """Weighted mean KL(model before the update || model now) over the loss tokens, in nats."""
     with torch.no_grad(), at_start(run.model):
         before = _logits(run, batch).log_softmax(-1)
     now = _logits(run, batch).log_softmax(-1)
-    return functional.kl_div(now, before, log_target=True, reduction="batchmean")
+    each = functional.kl_div(now, before, log_target=True, reduction="none").sum(-1)
+    return _mean(each, batch, run.settings)
+
+
+def _mean(losses: Tensor, batch: Batch, settings: ImplantSettings) -> Tensor:
+    """Mean of [K] losses in which the first token of an answer counts `first_token_weight`."""
+    weights = torch.where(batch.first, settings.first_token_weight, 1.0)
+    return (losses * weights).sum() / weights.sum()
 
 
 def _logits(run: Run, batch: Batch) -> Tensor:

@@ -1,7 +1,8 @@
 """Put a trained model into agent/pico: `python -m examples.pico.release runs/pico/model`.
 
-Copies weights and tokenizer and writes `general.jsonl`, conversations that stand for what the
-model can do (attribution and replay read it).
+Copies tokenizer and weights, or the mean of several models' weights (model soups, arXiv
+2203.05482: better on what neither was trained on), and writes `general.jsonl`, conversations that
+stand for what the model can do (attribution and replay read it).
 """
 
 import json
@@ -10,13 +11,14 @@ from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
 
+import torch
 import typer
+from safetensors.torch import load_file, save_file
 
 from adapt.base import PICO
 from examples.pico.stream import Conversation, Stream
 
 FILES = (
-    "model.safetensors",
     "config.json",
     "generation_config.json",
     "tokenizer.json",
@@ -24,8 +26,8 @@ FILES = (
     "chat_template.jinja",
 )
 GENERAL = {
-    "fact": 0.18, "closed_call": 0.17, "puzzle": 0.32, "single": 0.09, "none": 0.09, "multi": 0.04,
-    "cross": 0.04, "describe_known": 0.03, "calculator": 0.02, "search": 0.02,
+    "fact": 0.17, "closed_call": 0.17, "puzzle": 0.27, "single": 0.10, "none": 0.11, "multi": 0.05,
+    "cross": 0.06, "describe_known": 0.03, "calculator": 0.02, "search": 0.02,
 }  # fmt: skip
 """Share of each kind. What is known by heart comes often: unlike skill, a fact that is never
 replayed is soon lost (docs/results.md)."""
@@ -52,14 +54,19 @@ def general(count: int, seed: int) -> list[dict[str, Any]]:
 
 
 def main(
-    model: Annotated[Path, typer.Argument(help="Directory that pretrain_pico wrote.")],
+    models: Annotated[list[Path], typer.Argument(help="Directories that pretrain_pico wrote.")],
     out: Annotated[Path, typer.Option(help="Where to.")] = PICO,
     count: Annotated[int, typer.Option(help="Conversations in general.jsonl.")] = 2400,
 ) -> None:
-    """Copy the model and write its general corpus."""
+    """Write the mean of the models, the rest of the last, and the general corpus."""
+    weights = [load_file(model / "model.safetensors") for model in models]
+    mean = {
+        name: torch.stack([w[name] for w in weights]).mean(0).contiguous() for name in weights[0]
+    }
     out.mkdir(parents=True, exist_ok=True)
+    save_file(mean, out / "model.safetensors", metadata={"format": "pt"})
     for name in FILES:
-        shutil.copyfile(model / name, out / name)
+        shutil.copyfile(models[-1] / name, out / name)
     lines = (json.dumps(c, ensure_ascii=False) for c in general(count, seed=990_001))
     (out / "general.jsonl").write_text("\n".join(lines) + "\n")
 

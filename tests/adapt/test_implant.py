@@ -30,6 +30,7 @@ QUICK = ImplantSettings(
     checkpoint_every=4,
     threads=1,
     precision="float32",
+    first_token_weight=1.0,
 )
 
 
