@@ -76,7 +76,7 @@ def test_vllm_serves_a_composed_version_as_peft_computes_it(
 ) -> None:
     """The probe of transformers + PEFT and the engine agree; then it goes live."""
     base = find_model("pico", tmp_path / "digests")
-    parts = [Part(update(tmp_path / "update", base.digest, 1), 1.0)]
+    parts = [Part(update(tmp_path / "update", base.digest, 1), 2.0)]
     if base.skill is not None:
         parts.append(Part(base.skill, 0.5))
     adapter = compose(parts, tmp_path / "composed").path
