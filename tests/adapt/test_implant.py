@@ -17,7 +17,7 @@ from adapt.loki.batches import collate, plan, plan_replay, prepare
 from adapt.loki.implant import implant
 from adapt.loki.selection import Mask
 from adapt.loki.settings import ImplantSettings
-from adapt.render import Renderer
+from adapt.render import Rendered, Renderer
 from store.errors import ModelError, StageError
 from store.files import digest_of_directory
 from store.records import Example, Message, digest_of
@@ -318,3 +318,11 @@ def test_a_replay_plan_shows_all_before_it_shows_one_twice():
     shown = [i for batch in plan_of for i in batch]
     assert sorted(shown) == sorted(list(range(50)) * 4)
     assert plan_of == plan_replay([5 + i % 30 for i in range(50)], 8, 25, seed=3)
+
+
+def test_the_first_token_of_every_answer_is_marked():
+    """Two answers of two and three tokens: the first of each, and no other."""
+    mask = (False, True, True, False, False, True, True, True)
+    batch = collate([Rendered((1, 2, 3, 4, 5, 6, 7, 8), mask)])
+    assert batch.targets.tolist() == [2, 3, 6, 7, 8]
+    assert batch.first.tolist() == [True, False, True, False, False]
