@@ -135,7 +135,9 @@ def conversation(
 ) -> Example:
     """One replay example from plain messages."""
     made = tuple(
-        Message.model_validate({"loss": m.get("role") == "assistant", **m}) for m in messages
+        # What a user or a tool says is never learned, whatever the file marks.
+        Message.model_validate({**m, "loss": m.get("role") == "assistant" and m.get("loss", True)})
+        for m in messages
     )
     body = [[m.model_dump(mode="json") for m in made], list(tools)]
     return Example(

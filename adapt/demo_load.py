@@ -45,14 +45,9 @@ class Load:
                 body = {"model": "live", "messages": [{"role": "user", "content": next(source)}]}
                 try:
                     reply = await client.post("/v1/chat/completions", json=body)
-                    reply.raise_for_status()
-                    said = reply.json()["choices"][0]["message"]["content"]
-                    if not said:
-                        self.failed.append(f"{body}: empty answer")
+                    if reply.is_error or not reply.json()["choices"][0]["message"]["content"]:
+                        self.failed.append(f"{body}: {reply.status_code} {reply.text}")
                         continue
-                except httpx.HTTPStatusError as error:
-                    self.failed.append(f"{body}: {error.response.text}")
-                    continue
                 except (httpx.HTTPError, KeyError, ValueError) as error:
                     self.failed.append(f"{body}: {error!r}")
                     continue

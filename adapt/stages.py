@@ -177,7 +177,7 @@ def _load(request: dict[str, Any]) -> tuple[Any, Any]:
         model: Any = AutoModelForCausalLM.from_pretrained(
             path,
             dtype="auto" if gpu else torch.float32,
-            # On a CPU the fused kernel has no fast backward pass in bfloat16.
+            # On a CPU the fused kernel's backward pass is the slower one.
             attn_implementation="sdpa" if gpu else "eager",
         )
     except (OSError, ValueError, RuntimeError, KeyError) as error:

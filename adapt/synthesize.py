@@ -11,7 +11,6 @@ import random
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
-from adapt.paraphrase import paraphrase
 from adapt.questions import ask_about
 from adapt.rewrite import api_rows
 from agent.prompts import SYSTEM, names_only
@@ -108,7 +107,7 @@ def _shown(names: list[str], rng: random.Random) -> tuple[dict[str, Any], ...]:
 
 
 def write_call(function: dict[str, Any], rng: random.Random) -> tuple[str, dict[str, Any]]:
-    """A request as the document words it or nearly so, without parameter names; its arguments."""
+    """A request in the document's own words, without parameter names, and its arguments."""
     parameters = function["parameters"]
     arguments: dict[str, Any] = {}
     said: list[str] = []
@@ -125,7 +124,7 @@ def write_call(function: dict[str, Any], rng: random.Random) -> tuple[str, dict[
             text = f'"{value}"' if quoted else str(value)
             said.append(rng.choice(_SAY).format(p=meaning, v=text))
     rng_order = rng.sample(said, len(said)) if rng.random() < 0.3 else said
-    request = rng.choice(_OPENERS) + paraphrase(function["description"], rng)
+    request = rng.choice(_OPENERS) + function["description"]
     text = ", ".join([request, *rng_order[:-1]]) if len(said) > 1 else request
     if said:
         text += (" and " if len(said) > 1 else ", ") + rng_order[-1]

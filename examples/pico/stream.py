@@ -90,14 +90,14 @@ def mistaken(task: Task, catalogue: Catalogue, rng: random.Random) -> Call | Non
     rng.shuffle(others)
     # The mistakes a model makes: an API that does the same to something else.
     others.sort(key=lambda f: not f.startswith(verb))
+    values = list(right.arguments.values())
     for function in others:
         names = [p.name for p in catalogue.by_function[function].parameters]
-        values = list(right.arguments.values())
         if rng.random() < 0.6:
             wrong = Call(function, dict(zip(names, values, strict=False)))
         else:
             renamed = dict(right.arguments)
-            renamed.pop(rng.choice(list(renamed)), None)
+            renamed.pop(rng.choice(list(renamed)))
             renamed[rng.choice(names)] = rng.choice(values)
             wrong = Call(right.function, renamed)
         if "error" in task.session(catalogue).execute(wrong.function, wrong.arguments):

@@ -30,7 +30,6 @@ QUICK = ImplantSettings(
     checkpoint_every=4,
     threads=1,
     precision="float32",
-    first_token_weight=1.0,
 )
 
 
@@ -93,7 +92,9 @@ def train_with_peft(model, tokenizer, settings):
         )
         batch = collate([sequences[i] for i in indices])
         logits = wrapped(input_ids=batch.ids).logits.flatten(0, 1)[batch.positions]
-        functional.cross_entropy(logits, batch.targets).backward()
+        weights = 1.0 + (settings.first_token_weight - 1.0) * batch.first
+        losses = functional.cross_entropy(logits, batch.targets, reduction="none")
+        ((losses * weights).sum() / weights.sum()).backward()
         torch.nn.utils.clip_grad_norm_(trained, settings.grad_clip)
         optimizer.step()
         optimizer.zero_grad()

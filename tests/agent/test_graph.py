@@ -309,22 +309,20 @@ def test_a_thread_that_outgrows_the_context_loses_its_oldest_turns(tmp_path: Pat
 
 
 def test_a_turn_of_many_calls_that_outgrows_the_context_loses_its_oldest_calls() -> None:
-    calls = ["one", "two"]
-    replies: list[Any] = []
+    asked: list[list[str]] = []
 
     def talk(model: str, messages: list[Any], tools: list[Any]) -> str | list[dict[str, Any]]:
-        replies.append([m["role"] for m in messages])
-        if calls:
-            calls.pop()
-            if not calls:
-                fake.fail("/v1/chat/completions", 400, "maximum context length is 8 tokens")
-            return [{"name": "calculate", "arguments": {"expression": "1+1"}}]
-        return "two"
+        asked.append([m["role"] for m in messages])
+        if len(asked) == 3:
+            return "two"
+        if len(asked) == 2:
+            fake.fail("/v1/chat/completions", 400, "maximum context length is 8 tokens")
+        return [{"name": "calculate", "arguments": {"expression": "1+1"}}]
 
     fake = FakeVllm(talk)
     result = run(agent_on(fake).run(user("1+1"), registry_of(Calculate()), "base"))
     assert result.answer == "two"
-    assert replies[-1] == ["system", "user", "assistant", "tool"]
+    assert asked[-1] == ["system", "user", "assistant", "tool"]
 
 
 def test_a_run_without_a_thread_is_not_kept(tmp_path: Path) -> None:
