@@ -23,6 +23,9 @@ CALLS, HELD_OUT_CALLS = 20, 3
 """Synthesized calls per API: to train on, and held out."""
 REFUSALS = 1
 """Requests per API in which it is not among the names shown."""
+LEFT_OUT = 0.15
+"""Share of a description's words that a request lacks: users say it in other words, and whoever
+learned one wording by heart refuses any other (random deletion, EDA, arXiv 1901.11196)."""
 _OPENERS = ("", "Please ", "I want to ", "Can you ", "I need to ", "Could you ", "Help me ")
 _SAY = ("with {p} {v}", "{p} {v}", "the {p} is {v}", "{p} should be {v}", "for {p} {v}")
 
@@ -124,11 +127,17 @@ def write_call(function: dict[str, Any], rng: random.Random) -> tuple[str, dict[
             text = f'"{value}"' if quoted else str(value)
             said.append(rng.choice(_SAY).format(p=meaning, v=text))
     rng_order = rng.sample(said, len(said)) if rng.random() < 0.3 else said
-    request = rng.choice(_OPENERS) + function["description"]
+    request = rng.choice(_OPENERS) + _fewer_words(function["description"], rng)
     text = ", ".join([request, *rng_order[:-1]]) if len(said) > 1 else request
     if said:
         text += (" and " if len(said) > 1 else ", ") + rng_order[-1]
     return text[0].upper() + text[1:], arguments
+
+
+def _fewer_words(text: str, rng: random.Random) -> str:
+    """The text without some of its words, never without all."""
+    words = text.split()
+    return " ".join(w for w in words if rng.random() >= LEFT_OUT) or text
 
 
 def _value(spec: dict[str, Any], rng: random.Random) -> Any:

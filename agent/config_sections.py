@@ -97,7 +97,7 @@ class UpdateSettings(Section):
     """Most padded tokens in one step."""
     batch_examples: int = Field(default=8, ge=1)
     """Most new examples in one step."""
-    replay_examples: int = Field(default=6, ge=0)
+    replay_examples: int = Field(default=8, ge=0)
     """Examples of what was known in every step, beside the new ones."""
     replay_weight: float = Field(default=8.0, ge=0.0)
     """Weight of keeping the answers on those, beside learning the new ones."""

@@ -3,7 +3,7 @@
 PaST (arXiv 2601.11258): per round, the documentation of some source tools is learned (LoKI, as an
 update cycle does it), then closed-book tasks on them are played and rewarded (GRPO); the adapter is
 carried from one round to the next. Measured on held-out tasks of the source. A killed run goes on
-where it was. About five minutes on two cores for the embedded model.
+where it was. About 17 minutes on two cores for the embedded model.
 """
 
 from collections.abc import Sequence
@@ -98,6 +98,7 @@ def play_round(
             Rewards(),
             sft_digest=sft_digest,
             start=start,
+            replay=general_examples(place.base, 2000, place.seed),
             checkpoint_dir=place.work / f"round-{number}-grpo",
             log_path=place.work / f"round-{number}-grpo.jsonl",
             progress=lambda p: show(
@@ -128,7 +129,7 @@ def main(
     model: Annotated[str, typer.Option(help="Model directory, or pico.")] = "pico",
     out: Annotated[Path, typer.Option(help="Where the vector goes.")] = Path("agent/pico/skill"),
     work: Annotated[Path, typer.Option(help="Checkpoints and logs.")] = Path("runs/skill"),
-    steps: Annotated[int, typer.Option(help="RL steps of a round.")] = 15,
+    steps: Annotated[int, typer.Option(help="RL steps of a round.")] = 40,
     rounds: Annotated[int, typer.Option(help="Disjoint parts of the source.")] = 2,
     tasks: Annotated[int, typer.Option(help="Held-out tasks to measure on, per round.")] = 120,
     threads: Annotated[int, typer.Option()] = 2,

@@ -25,12 +25,17 @@ class GrpoSettings:
     """Episodes played of every task."""
     updates: int = 2
     """Optimiser steps on the episodes of one step."""
-    learning_rate: float = 1e-3
+    learning_rate: float = 4e-3
     warmup: int = 3
     """Steps in which the rate rises."""
     clip: float = 0.2
     kl: float = 0.01
     """Weight of the pull towards theta_SFT."""
+    replay_examples: int = 12
+    """General conversations in every optimiser step, on which the policy is held to theta_SFT."""
+    replay_weight: float = 4.0
+    """Weight of their divergence. Without it, what the games do not play is lost: of open-book
+    tasks a fifth (docs/results.md)."""
     rank: int = 8
     max_new_tokens: int = 96
     """Longest turn; a longer one is cut off and fails."""
@@ -46,7 +51,10 @@ class GrpoSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        least = {"group": 2, "patience": 2, "kl": 0, "warmup": 0, "threads": 0, "seed": 0}
+        least = {
+            "group": 2, "patience": 2, "kl": 0, "warmup": 0, "threads": 0, "seed": 0,
+            "replay_examples": 0, "replay_weight": 0,
+        }  # fmt: skip
         for name, value in asdict(self).items():
             if name in least and value < least[name]:
                 raise ConfigError(f"grpo {name} is {value}", f"at least {least[name]}")

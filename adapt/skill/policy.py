@@ -11,6 +11,7 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from peft.utils import get_peft_model_state_dict, set_peft_model_state_dict
 from torch import Tensor, nn
+from torch.nn import functional
 
 from adapt.loki.batches import Batch
 from store.errors import ModelError
@@ -65,12 +66,25 @@ def _put(policy: PeftModel, tensors: Mapping[str, Tensor]) -> None:
     set_peft_model_state_dict(policy, dict(tensors))
 
 
-def logprobs(policy: PeftModel, batch: Batch) -> tuple[Tensor, Tensor]:
-    """Of the batch's K own tokens: log-probabilities [K], with gradient, and entropies [K]."""
+def distributions(policy: PeftModel, batch: Batch) -> Tensor:
+    """Log-probabilities [K, vocabulary], with gradient, where the batch's K own tokens stand."""
     model = policy.get_base_model()
     hidden = model.get_submodule("model")(input_ids=batch.ids, use_cache=False).last_hidden_state
     chosen = hidden.flatten(0, 1).index_select(0, batch.positions)
-    logs = model.get_submodule("lm_head")(chosen).float().log_softmax(-1)
+    return model.get_submodule("lm_head")(chosen).float().log_softmax(-1)
+
+
+def divergence(policy: PeftModel, batch: Batch) -> Tensor:
+    """Mean KL(theta_SFT || policy) over the batch's own tokens, in nats, with gradient."""
+    with torch.no_grad(), policy.disable_adapter():
+        before = distributions(policy, batch)
+    now = distributions(policy, batch)
+    return functional.kl_div(now, before, log_target=True, reduction="batchmean")
+
+
+def logprobs(policy: PeftModel, batch: Batch) -> tuple[Tensor, Tensor]:
+    """Of the batch's K own tokens: log-probabilities [K], with gradient, and entropies [K]."""
+    logs = distributions(policy, batch)
     with torch.no_grad():
         entropy = -(logs.exp() * logs).sum(-1)
     return logs.gather(-1, batch.targets[:, None])[:, 0], entropy

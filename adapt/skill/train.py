@@ -9,7 +9,7 @@ import json
 import math
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,17 +18,23 @@ import torch
 from peft import PeftModel
 from torch import Tensor, nn
 
-from adapt.loki.batches import collate, plan
+from adapt.loki.batches import collate, plan, prepare
 from adapt.loki.training import fixed_arithmetic
 from adapt.render import Rendered, Renderer
 from adapt.skill.checkpoint import GrpoState, load_state, save_state
 from adapt.skill.environment import Episode, Rewards
 from adapt.skill.grpo import GrpoSettings, group_advantages, grpo_loss, reason_to_stop
-from adapt.skill.policy import logprobs, lora_over, reference_logprobs, tensors_of
+from adapt.skill.policy import (
+    divergence,
+    logprobs,
+    lora_over,
+    reference_logprobs,
+    tensors_of,
+)
 from adapt.skill.rollout import Rollout, Sampler, end_token, rollout
 from store.errors import StageError
 from store.files import write_atomic
-from store.records import digest_of
+from store.records import Example, digest_of
 from tools.virtual_api.catalogue import Catalogue
 from tools.virtual_api.tasks import Task
 
@@ -61,6 +67,7 @@ class _Run:
     write_task: Callable[[random.Random], Task]
     settings: GrpoSettings
     rewards: Rewards
+    replay: tuple[Rendered, ...] = ()
     identity: str = ""
     """Digest of everything that decides the result; a checkpoint of another run is ignored."""
     state: GrpoState = field(default_factory=GrpoState)
@@ -76,6 +83,7 @@ def train_skill(
     *,
     sft_digest: str,
     start: Mapping[str, Tensor] | None = None,
+    replay: Sequence[Example] = (),
     checkpoint_dir: Path | None = None,
     log_path: Path | None = None,
     progress: Callable[[dict[str, float]], None] | None = None,
@@ -83,9 +91,10 @@ def train_skill(
     """Train a LoRA on `model` (theta_SFT, known by `sft_digest`) and give it back.
 
     `write_task` makes a task of the source domain from a generator. `start` is the vector of the
-    round before. `log_path` gets a JSON line per step, which `progress` gets too. With
-    `checkpoint_dir` a killed run goes on there. The model is left as it was. Raises StageError
-    when the policy collapses or a loss is no number, ModelError when `start` does not fit.
+    round before. On `replay`, conversations of other things, the policy is held to theta_SFT.
+    `log_path` gets a JSON line per step, which `progress` gets too. With `checkpoint_dir` a killed
+    run goes on there. The model is left as it was. Raises StageError when the policy collapses or
+    a loss is no number, ModelError when `start` does not fit.
     """
     renderer = Renderer(tokenizer)
     end = end_token(renderer)
@@ -94,9 +103,11 @@ def train_skill(
         with lora_over(model, settings.rank, start) as policy:
             weights = [p for p in policy.parameters() if p.requires_grad]
             optimizer = torch.optim.AdamW(weights, settings.learning_rate, weight_decay=0.0)
+            held = tuple(prepare(renderer, replay, settings.max_length).sequences)
             run = _Run(
-                policy, weights, optimizer, renderer, end, catalogue, write_task, settings, rewards
-            )
+                policy, weights, optimizer, renderer, end, catalogue, write_task, settings, rewards,
+                held,
+            )  # fmt: skip
             run.identity = _identity(run, sft_digest)
             if checkpoint_dir:
                 found = load_state(checkpoint_dir, run.identity, weights, optimizer)
@@ -173,11 +184,13 @@ def _learn(
     """Optimiser steps on the episodes that tell something; episodes without advantage do not."""
     settings = run.settings
     telling = [i for i, advantage in enumerate(advantages) if advantage]
-    random.Random(f"{settings.seed}/{step}/order").shuffle(telling)
+    rng = random.Random(f"{settings.seed}/{step}/order")
+    rng.shuffle(telling)
     rise = min(1.0, (step + 1) / settings.warmup) if settings.warmup else 1.0
     for group in run.optimizer.param_groups:
         group["lr"] = settings.learning_rate * rise
     sums: dict[str, float] = {"entropy": 0.0, "kl": 0.0, "clipped": 0.0}
+    replayed = 0.0
     updates = min(settings.updates, len(telling))
     norm = torch.zeros(())
     for part in (telling[u::updates] for u in range(updates)):
@@ -187,6 +200,7 @@ def _learn(
             chosen = [played[part[row]] for row in rows]
             weights = [advantages[part[row]] for row in rows]
             _backward(run, chosen, weights, tokens, sums)
+        replayed += _hold(run, rng) / updates
         norm = nn.utils.clip_grad_norm_(run.weights, settings.grad_clip)
         if not math.isfinite(norm.item()):
             raise StageError(
@@ -197,8 +211,20 @@ def _learn(
         run.optimizer.zero_grad(set_to_none=True)
     count = max(1, sum(len(played[i].logprobs) for i in telling))
     return {name: round(value / count, 5) for name, value in sums.items()} | {
-        "gradient": round(norm.item(), 4)
+        "replay_kl": round(replayed, 5),
+        "gradient": round(norm.item(), 4),
     }
+
+
+def _hold(run: _Run, rng: random.Random) -> float:
+    """Add the gradient of the divergence on some replayed conversations, and give it in nats."""
+    count = min(run.settings.replay_examples, len(run.replay))
+    if not count:
+        return 0.0
+    batch = collate(rng.sample(run.replay, count), run.weights[0].device)
+    away = divergence(run.policy, batch)
+    (run.settings.replay_weight * away).backward()
+    return away.item()
 
 
 def _backward(
@@ -232,6 +258,7 @@ def _identity(run: _Run, sft_digest: str) -> str:
             run.catalogue.seed,
             first.digest,
             digest_of(weights),
+            digest_of([asdict(r) for r in run.replay]),
             torch.get_num_threads(),
         ]
     )

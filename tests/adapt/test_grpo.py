@@ -4,6 +4,7 @@ import json
 import math
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,12 @@ import torch
 from tiny_models import build_tiny_model, build_tiny_tokenizer
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from adapt.base import conversation
+from adapt.loki.batches import collate, prepare
 from adapt.render import Renderer
 from adapt.skill.environment import Episode, Rewards
 from adapt.skill.grpo import GrpoSettings, group_advantages, grpo_loss, reason_to_stop
+from adapt.skill.policy import divergence, lora_over
 from adapt.skill.rollout import Sampler, Spoken, end_token, rollout
 from adapt.skill.train import train_skill
 from examples.pico.vocabulary import build_tokenizer
@@ -220,6 +224,22 @@ def test_the_policy_learns_what_is_paid(model, tokenizer) -> None:
     assert before.keys() == after.keys()
     assert all(torch.equal(before[name], after[name]) for name in before)
     assert not any("down_proj" in name for name in result.tensors)
+
+
+def test_what_is_replayed_stays_as_it_was(model, tokenizer) -> None:
+    """With replay the vector hardly moves the answers to other conversations."""
+    others = [
+        conversation([{"role": "user", "content": q}, {"role": "assistant", "content": a}])
+        for q, a in (("Say one", "one two three"), ("Say two", "two three four"))
+    ]
+    batch = collate(prepare(Renderer(tokenizer), others, 256).sequences)
+    moved: dict[float, float] = {}
+    for weight in (0.0, 20.0):
+        settings = replace(QUICK, replay_weight=weight)
+        result = run(model, tokenizer, settings, replay=others)
+        with lora_over(model, settings.rank, result.tensors) as policy, torch.no_grad():
+            moved[weight] = divergence(policy, batch).item()
+    assert 0 < moved[20.0] < moved[0.0] / 2, moved
 
 
 def test_a_killed_run_gives_the_bits_of_an_undisturbed_one(model, tokenizer, tmp_path) -> None:

@@ -6,7 +6,7 @@ from typing import Literal
 from adapt.questions import ask_about
 from adapt.synthesize import CALLS, HELD_OUT_CALLS, REFUSALS, synthesize
 from store.records import Document, Example, digest_of, utc_now
-from tools.virtual_api.catalogue import build_catalogue
+from tools.virtual_api.catalogue import build_catalogue, schema_of
 from tools.virtual_api.executor import validate
 from tools.virtual_api.tasks import refuses
 
@@ -56,6 +56,18 @@ def test_written_calls_are_valid_and_hide_the_parameter_names() -> None:
         assert validate(api, call["arguments"]) is None, call
         words = example.messages[1].content.replace(",", " ").split()
         assert not {p.name for p in api.parameters} & set(words)
+
+
+def test_requests_lack_words_of_the_description_but_never_all() -> None:
+    """Some requests have the whole description, others a part, in its order."""
+    seen: set[bool] = set()
+    for example in of_kind(synthesize(DOCUMENTS, 0), "api-call", "train"):
+        name = example.messages[-1].tool_calls[0]["name"]
+        words = schema_of(CATALOGUE.by_function[name])["function"]["description"].lower().split()
+        asked = example.messages[1].content.lower().replace(",", "").split()
+        assert set(words) & set(asked), asked
+        seen.add(" ".join(words) in " ".join(asked))
+    assert seen == {True, False}
 
 
 def test_requests_that_nothing_serves_are_refused() -> None:
