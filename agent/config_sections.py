@@ -26,7 +26,7 @@ class Section(BaseModel):
 class EngineSettings(Section):
     """The inference engine (vLLM) and how long we wait for it."""
 
-    max_lora_rank: Literal[1, 8, 16, 32, 64, 128, 256, 320, 512] = 64
+    max_lora_rank: Literal[1, 8, 16, 32, 64, 128, 256, 320, 512] = 128
     """Largest rank an adapter may have. Memory and time follow it, not the adapter's own rank."""
     max_loras: int = Field(default=8, ge=1)
     """How many adapters one batch may mix."""
@@ -87,19 +87,19 @@ class AgentSettings(Section):
 class UpdateSettings(Section):
     """How new documents are written into the weights."""
 
-    quota_percent: float = Field(default=30.0, gt=0.0, le=100.0)
+    quota_percent: float = Field(default=60.0, gt=0.0, le=100.0)
     """Share of the rows of each layer's down projection that may change, in percent."""
-    epochs: int = Field(default=6, ge=1)
+    epochs: int = Field(default=5, ge=1)
     """Passes over the examples of one update."""
     learning_rate: float = Field(default=1.8e-2, gt=0.0)
     """Peak learning rate of the rows."""
     batch_tokens: int = Field(default=4096, ge=64)
     """Most padded tokens in one step."""
-    batch_examples: int = Field(default=8, ge=1)
+    batch_examples: int = Field(default=10, ge=1)
     """Most new examples in one step."""
     replay_examples: int = Field(default=8, ge=0)
     """Examples of what was known in every step, beside the new ones."""
-    replay_weight: float = Field(default=8.0, ge=0.0)
+    replay_weight: float = Field(default=20.0, ge=0.0)
     """Weight of keeping the answers on those, beside learning the new ones."""
     skill_scale: float = Field(default=1.0, ge=0.0)
     """Lambda: how much of the skill vector is added to the update."""

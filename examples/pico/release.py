@@ -26,8 +26,8 @@ FILES = (
     "chat_template.jinja",
 )
 GENERAL = {
-    "puzzle": 0.34, "fact": 0.12, "closed_call": 0.13, "single": 0.15, "none": 0.07, "multi": 0.05,
-    "cross": 0.08, "describe_known": 0.02, "calculator": 0.02, "search": 0.02,
+    "puzzle": 0.42, "fact": 0.10, "closed_call": 0.12, "single": 0.13, "none": 0.06, "multi": 0.05,
+    "cross": 0.07, "describe_known": 0.02, "calculator": 0.015, "search": 0.015,
 }  # fmt: skip
 """Share of each kind. What is known by heart comes often: unlike skill, a fact that is never
 replayed is soon lost (docs/results.md). Puzzles have few tokens, so they come most often."""

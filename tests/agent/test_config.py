@@ -42,7 +42,7 @@ def test_the_defaults_need_no_file(tmp_path: Path) -> None:
     assert settings.home == tmp_path / "none"
     assert settings.model == "pico"
     assert Path(settings.model_source).parts[-2:] == ("agent", "pico")
-    assert settings.engine.max_lora_rank == 64 and settings.gate.alpha == 0.05
+    assert settings.engine.max_lora_rank == 128 and settings.gate.alpha == 0.05
     assert not (tmp_path / "none").exists()
 
 
