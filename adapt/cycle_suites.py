@@ -11,7 +11,7 @@ from adapt.evals.suites import (
 )
 from adapt.runtime import Runtime
 
-LEARNED, KEPT, TOOLS, GENERAL = 160, 120, 240, 300
+LEARNED, KEPT, TOOLS, GENERAL = 160, 120, 200, 300
 """Most items per suite. Puzzles are short to ask and often right by luck: with 100 of them chance
 alone moves the mean by more than the gate's margin."""
 _SEED = 7

@@ -95,7 +95,7 @@ class UpdateSettings(Section):
     """Peak learning rate of the rows."""
     batch_tokens: int = Field(default=4096, ge=64)
     """Most padded tokens in one step."""
-    batch_examples: int = Field(default=10, ge=1)
+    batch_examples: int = Field(default=8, ge=1)
     """Most new examples in one step."""
     replay_examples: int = Field(default=8, ge=0)
     """Examples of what was known in every step, beside the new ones."""
