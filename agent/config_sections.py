@@ -8,7 +8,7 @@ import ipaddress
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from store.errors import ConfigError
@@ -46,6 +46,12 @@ class EngineSettings(Section):
     """How long the engine may take to answer its first request, in seconds."""
     request_timeout_s: float = Field(default=120.0, gt=0.0)
     """How long one request may take, in seconds."""
+
+    @field_validator("max_lora_rank", mode="before")
+    @classmethod
+    def _number(cls, value: object) -> object:
+        """A variable of the environment is text, which a choice of numbers would refuse."""
+        return int(value) if isinstance(value, str) and value.isdecimal() else value
 
 
 class ServerSettings(Section):

@@ -46,6 +46,13 @@ def test_the_defaults_need_no_file(tmp_path: Path) -> None:
     assert not (tmp_path / "none").exists()
 
 
+def test_a_choice_of_numbers_can_come_from_the_environment(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
+    environment["PERENNIAL_ENGINE__MAX_LORA_RANK"] = "256"
+    assert load_settings(tmp_path / "none").engine.max_lora_rank == 256
+
+
 def test_the_command_line_beats_the_environment_beats_the_file(
     tmp_path: Path, environment: dict[str, str]
 ) -> None:
