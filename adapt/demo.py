@@ -130,7 +130,7 @@ def _watch(notify: Notify, load: Load, moments: dict[str, float]) -> Notify:
 
     def watch(event: Event) -> None:
         notify(event)
-        near_end = event.total and event.done / event.total > 0.8
+        near_end = event.total and event.done / event.total > 0.95
         if event.stage is CycleStage.EVALUATE and event.kind == "progress" and near_end:
             load.start()
         if event.stage is CycleStage.SWAP and event.kind == "done":

@@ -15,7 +15,7 @@ class Load:
 
     url: str
     questions: list[str]
-    clients: int = 4
+    clients: int = 12
     answered: list[tuple[float, str]] = field(default_factory=list)
     """(moment of the answer, version that gave it)."""
     failed: list[str] = field(default_factory=list)

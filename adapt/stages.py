@@ -95,10 +95,6 @@ def implant_stage(request: dict[str, Any], work_dir: Path, progress: Progress) -
     torch.set_flush_denormal(True)
     model, tokenizer = _load(request)
 
-    def on_step(entry: dict[str, Any]) -> None:
-        text = f"loss {entry['loss']:.3f}, {entry['tokens_per_second']} tokens/s"
-        progress({"done": entry["step"], "total": entry["steps"], "text": text, **entry})
-
     try:
         result = implant(
             model,
@@ -108,7 +104,7 @@ def implant_stage(request: dict[str, Any], work_dir: Path, progress: Progress) -
             settings,
             work_dir / "adapter",
             work_dir / "checkpoint",
-            on_step,
+            progress,
             warm_start=Path(warm_start) if warm_start else None,
             replay=_examples(replay) if replay else (),
             held_out=_examples(held_out) if held_out else (),

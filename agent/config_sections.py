@@ -95,7 +95,7 @@ class UpdateSettings(Section):
 
     quota_percent: float = Field(default=60.0, gt=0.0, le=100.0)
     """Share of the rows of each layer's down projection that may change, in percent."""
-    epochs: int = Field(default=5, ge=1)
+    epochs: int = Field(default=4, ge=1)
     """Passes over the examples of one update."""
     learning_rate: float = Field(default=1.8e-2, gt=0.0)
     """Peak learning rate of the rows."""

@@ -74,7 +74,8 @@ def killer(stage: str | None) -> Any:
     def watch(event: Event) -> None:
         if event.stage.value != stage:
             return
-        if event.kind == "progress" and event.done:
+        trains = stage != "implant" or event.text.startswith("loss")
+        if event.kind == "progress" and event.done and trains:
             kill()
         if event.kind == "started" and stage in ("gather", "synthesize", "gate", "swap"):
             threading.Timer(0.004, kill).start()

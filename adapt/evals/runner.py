@@ -26,7 +26,7 @@ from tools.virtual import virtual_tools
 
 Progress = Callable[[int, int], None]
 """(items done, items in all)."""
-CONCURRENCY = 32
+CONCURRENCY = 64
 """Items under way at once: enough to fill the engine's batch."""
 PRIORITY = 1
 """Behind what users ask, which has priority 0."""

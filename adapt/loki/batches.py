@@ -1,8 +1,8 @@
-"""Examples as padded batches of token ids, in a seeded order.
+"""Examples as batches of token ids, in a seeded order.
 
-Lengths are kept together so that little is padding; the order of batches is shuffled anew each
-epoch from (seed, epoch) alone, so that a resumed run needs no generator state. It trains nothing.
-Called by adapt.loki.implant and adapt.stages.
+Lengths are kept together so that attention wastes little; the order of batches is shuffled anew
+each epoch from (seed, epoch) alone, so that a resumed run needs no generator state. It trains
+nothing. Called by adapt.loki, adapt.skill and adapt.stages.
 """
 
 import random
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from adapt.loki.packing import Packing, pack
 from adapt.render import Rendered, Renderer
 from store.records import Example
 
@@ -28,18 +29,24 @@ class Prepared:
 
 @dataclass(frozen=True)
 class Batch:
-    """N sequences of T positions, padded on the right, where causal attention never looks."""
+    """Sequences behind one another, and their K tokens that carry loss."""
 
     ids: Tensor
-    """int64 [N, T]."""
+    """int64 [1, total]."""
+    packing: Packing
     positions: Tensor
-    """int64 [K]: flat positions (n * T + t) whose next token carries loss."""
+    """int64 [K]: places in the row whose next token carries loss."""
     targets: Tensor
     """int64 [K]: those next tokens."""
     first: Tensor
     """bool [K]: whether the next token begins an answer."""
-    tokens: int
-    """Real tokens, padding not counted."""
+    counts: tuple[int, ...]
+    """Tokens with loss of each sequence, K in all."""
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of all sequences."""
+        return self.packing.total
 
 
 def prepare(renderer: Renderer, examples: Sequence[Example], max_length: int) -> Prepared:
@@ -61,7 +68,7 @@ def prepare(renderer: Renderer, examples: Sequence[Example], max_length: int) ->
 def plan(
     lengths: Sequence[int], budget: int, seed: int, epoch: int, most: int | None = None
 ) -> list[list[int]]:
-    """Batches of indices for one epoch: each index once, padded size at most `budget` tokens.
+    """Batches of indices for one epoch: each index once, at most `budget` tokens a batch.
 
     A sequence longer than the budget makes a batch of its own. At most `most` sequences make a
     batch: without it, all short answers share one step an epoch and are hardly learned.
@@ -71,59 +78,66 @@ def plan(
     order = list(range(len(lengths)))
     generator.shuffle(order)
     order.sort(key=lambda i: lengths[i] // _BUCKET)
-    batches: list[list[int]] = []
-    longest = 0
-    for index in order:
-        longest = max(longest, lengths[index])
-        full = not batches or len(batches[-1]) == most
-        if full or longest * (len(batches[-1]) + 1) > budget:
-            batches.append([])
-            longest = lengths[index]
-        batches[-1].append(index)
+    batches = _filled(order, lengths, budget, most)
     generator.shuffle(batches)
     return batches
 
 
-def plan_replay(lengths: Sequence[int], per_step: int, steps: int, seed: int) -> list[list[int]]:
-    """Indices of `per_step` sequences for each step; none comes again before all have come once.
+def in_budget(lengths: Sequence[int], budget: int) -> list[list[int]]:
+    """Batches of indices from short to long, at most `budget` tokens each, for reading only."""
+    return _filled(sorted(range(len(lengths)), key=lambda i: (lengths[i], i)), lengths, budget)
 
-    Lengths are kept together within a few steps' worth, so that little is padding.
-    """
+
+def _filled(
+    order: Sequence[int], lengths: Sequence[int], budget: int, most: int | None = None
+) -> list[list[int]]:
+    batches: list[list[int]] = []
+    tokens = 0
+    for index in order:
+        full = not batches or len(batches[-1]) == most
+        if full or tokens + lengths[index] > budget:
+            batches.append([])
+            tokens = 0
+        tokens += lengths[index]
+        batches[-1].append(index)
+    return batches
+
+
+def plan_replay(count: int, per_step: int, steps: int, seed: int) -> list[list[int]]:
+    """Indices of `per_step` of `count` sequences for each step; none comes again before all have
+    come once. Of all lengths in every step: together, long ones would be kept at the price of the
+    short (docs/results.md)."""
     generator = random.Random(f"{seed}/replay")
     order: list[int] = []
     while len(order) < per_step * steps:
-        once = list(range(len(lengths)))
+        once = list(range(count))
         generator.shuffle(once)
         order += once
-    batches: list[list[int]] = []
-    span = per_step * _BUCKET
-    for start in range(0, per_step * steps, span):
-        near = sorted(order[start : start + span], key=lambda i: lengths[i])
-        made = [near[i : i + per_step] for i in range(0, len(near), per_step)]
-        generator.shuffle(made)
-        batches += made
-    return batches[:steps]
+    return [order[step * per_step : (step + 1) * per_step] for step in range(steps)]
 
 
 def collate(sequences: Sequence[Rendered], device: torch.device | str = "cpu") -> Batch:
-    """One padded batch on `device`."""
-    width = max(len(sequence.token_ids) for sequence in sequences)
-    ids = torch.zeros(len(sequences), width, dtype=torch.long)
-    mask = torch.zeros(len(sequences), width, dtype=torch.bool)
-    for row, sequence in enumerate(sequences):
-        length = len(sequence.token_ids)
-        ids[row, :length] = torch.tensor(sequence.token_ids)
-        mask[row, :length] = torch.tensor(sequence.loss_mask)
-    mask[:, 0] = False
-    before = mask.roll(1, dims=1)
-    before[:, 0] = False
-    places = mask.flatten().nonzero()[:, 0]
+    """One packed batch on `device`. The first token of a sequence is predicted by nothing."""
+    ids: list[int] = []
+    positions: list[int] = []
+    first: list[bool] = []
+    counts: list[int] = []
+    for sequence in sequences:
+        mask = sequence.loss_mask
+        places = [i for i in range(1, len(mask)) if mask[i]]
+        positions += [len(ids) + i - 1 for i in places]
+        first += [i == 1 or not mask[i - 1] for i in places]
+        counts.append(len(places))
+        ids += sequence.token_ids
+    row = torch.tensor([ids])
+    chosen = torch.tensor(positions, dtype=torch.long)
     return Batch(
-        ids=ids.to(device),
-        positions=(places - 1).to(device),
-        targets=ids.flatten()[places].to(device),
-        first=(mask & ~before).flatten()[places].to(device),
-        tokens=sum(len(sequence.token_ids) for sequence in sequences),
+        ids=row.to(device),
+        packing=pack([len(sequence.token_ids) for sequence in sequences], device),
+        positions=chosen.to(device),
+        targets=row[0, chosen + 1].to(device),
+        first=torch.tensor(first, dtype=torch.bool, device=device),
+        counts=tuple(counts),
     )
 
 

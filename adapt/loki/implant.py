@@ -4,7 +4,7 @@ Renders, plans the batches, lets `adapt.loki.training` run the steps, and writes
 selects no rows, makes no examples and judges no result. Called by adapt.stages in a child process.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from adapt.loki.checkpoint import TrainState, load_checkpoint
 from adapt.loki.rows import installed_rows, load_rows, save_rows
 from adapt.loki.selection import Mask
 from adapt.loki.settings import ImplantSettings
-from adapt.loki.training import Run, StepLog
+from adapt.loki.training import Progress, Run, StepLog
 from adapt.render import Renderer
 from store.errors import StageError
 from store.files import digest_of_directory
@@ -54,7 +54,7 @@ def implant(
     settings: ImplantSettings,
     out_dir: Path,
     checkpoint_dir: Path | None = None,
-    progress: Callable[[dict[str, Any]], None] | None = None,
+    progress: Progress | None = None,
     *,
     warm_start: Path | None = None,
     replay: Sequence[Example] = (),
@@ -65,10 +65,10 @@ def implant(
 
     `warm_start` is an earlier adapter of the same mask. On `replay`, examples of what must not
     change, the model is held to its answers before the update. `log_path` gets one JSON line per
-    step (step, steps, loss, tokens_per_second), which `progress` gets too. With `checkpoint_dir` a
-    killed run resumes there, to the same bits on CPU. The model itself is left as it was. Raises
-    StageError when nothing can be trained on or the loss is no number, ModelError for a model,
-    template or adapter that cannot be used.
+    step (step, steps, loss, tokens_per_second); `progress` gets it with done, total and text. With
+    `checkpoint_dir` a killed run resumes there, to the same bits on CPU. The model itself is left
+    as it was. Raises StageError when nothing can be trained on or the loss is no number, ModelError
+    for a model, template or adapter that cannot be used.
     """
     renderer = Renderer(tokenizer)
     train = prepare(renderer, examples, settings.max_length)
@@ -86,8 +86,8 @@ def implant(
     steps = sum(map(len, epochs))
     replayed: list[list[int]] = []
     if known.sequences and settings.replay_examples:
-        known_lengths = [len(sequence.token_ids) for sequence in known.sequences]
-        replayed = plan_replay(known_lengths, settings.replay_examples, steps, settings.seed)
+        each = settings.replay_examples
+        replayed = plan_replay(len(known.sequences), each, steps, settings.seed)
     start = load_rows(warm_start, mask) if warm_start else None
     model.eval()
     with training.fixed_arithmetic(settings.threads), installed_rows(model, mask, start) as rows:
@@ -105,9 +105,11 @@ def implant(
         optimizer = training.make_optimizer(rows, settings)
         held = prepare(renderer, held_out, settings.max_length)
         run = Run(
-            model, rows, optimizer, train, known, held, epochs, replayed, settings, identity,
+            model, rows, optimizer, train, known, held, epochs, replayed, {}, settings, identity,
             TrainState(),
         )  # fmt: skip
+        # Ahead of the checkpoint, which moves the rows away from where they start.
+        run.before = training.answers_before(run, progress)
         if checkpoint_dir:
             run.state = load_checkpoint(checkpoint_dir, identity, rows, optimizer) or run.state
         training.train(run, checkpoint_dir, StepLog(log_path, run.state.step, progress))

@@ -30,20 +30,16 @@ class RowLinear(nn.Module):
     """A frozen linear layer whose output rows `rows` are moved by `delta` [k, d_ff], fp32."""
 
     rows: Tensor
-    start: Tensor
 
     def __init__(self, linear: nn.Module, rows: Sequence[int], delta: Tensor) -> None:
         super().__init__()
         self.linear = linear
         self.register_buffer("rows", torch.tensor(rows, device=delta.device), persistent=False)
-        self.register_buffer("start", delta.clone(), persistent=False)
         self.delta = nn.Parameter(delta)
-        self.at_start = False
 
     def forward(self, x: Tensor) -> Tensor:
         """W x with the moved rows. x: [..., d_ff] -> [..., d_model]."""
-        delta = self.start if self.at_start else self.delta
-        moved = functional.linear(x, delta.to(x.dtype))
+        moved = functional.linear(x, self.delta.to(x.dtype))
         return self.linear(x).index_add(-1, self.rows, moved)
 
 
@@ -90,19 +86,6 @@ def installed_rows(
             mlp.down_proj = linear
         for parameter, flag in frozen.items():
             parameter.requires_grad_(flag)
-
-
-@contextmanager
-def at_start(model: nn.Module) -> Iterator[None]:
-    """Within, installed rows are where training began: the model as it is before the update."""
-    layers = [module for module in model.modules() if isinstance(module, RowLinear)]
-    for layer in layers:
-        layer.at_start = True
-    try:
-        yield
-    finally:
-        for layer in layers:
-            layer.at_start = False
 
 
 def save_rows(deltas: Sequence[Tensor], mask: Mask, out_dir: Path) -> None:

@@ -20,12 +20,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from adapt.loki.batches import Batch, Prepared, collate
+from adapt.loki.batches import Batch, Prepared, collate, in_budget
 from adapt.loki.checkpoint import TrainState, save_checkpoint
-from adapt.loki.rows import at_start
+from adapt.loki.packing import packed_hidden
 from adapt.loki.settings import ImplantSettings
 from store.errors import StageError
 from store.files import write_atomic
+
+_READ_TOKENS = 4096
+"""Tokens per pass when nothing is trained."""
 
 
 @dataclass
@@ -42,6 +45,9 @@ class Run:
     """Per epoch, batches of indices into `train`."""
     replayed: list[list[int]]
     """Per step, indices into `replay`; empty when nothing is replayed."""
+    before: dict[int, Tensor]
+    """By index into `replay`: last hidden states [K, d_model], at its K tokens with loss, of the
+    model before the update."""
     settings: ImplantSettings
     identity: str
     """Digest of everything that decides the result; a checkpoint of another run is ignored."""
@@ -62,12 +68,14 @@ class Run:
         return sum(map(len, self.epochs))
 
 
+Progress = Callable[[dict[str, Any]], None]
+"""Told `done`, `total` and `text`; after a step also what the log gets."""
+
+
 class StepLog:
     """One JSON line per step, in a file that can be followed while the run goes on."""
 
-    def __init__(
-        self, path: Path | None, done: int, progress: Callable[[dict[str, Any]], None] | None
-    ) -> None:
+    def __init__(self, path: Path | None, done: int, progress: Progress | None) -> None:
         self.path, self.progress = path, progress
         if path:
             # Steps after the checkpoint are run again; twice in the log they would mislead.
@@ -86,7 +94,29 @@ class StepLog:
             with self.path.open("a") as file:
                 file.write(json.dumps(entry) + "\n")
         if self.progress:
-            self.progress(entry)
+            text = f"loss {loss:.3f}, {tokens_per_second:.0f} tokens/s"
+            self.progress({"done": step, "total": steps, "text": text, **entry})
+
+
+def answers_before(run: Run, progress: Progress | None) -> dict[int, Tensor]:
+    """What `run.before` holds, of everything that will be replayed; rows must be as at the start.
+
+    Once, because asking in every step takes a fifth of it. The batches depend on nothing but the
+    run, so that a resumed one gets the same bits.
+    """
+    wanted = sorted({i for indices in run.replayed for i in indices})
+    lengths = [len(run.replay.sequences[i].token_ids) for i in wanted]
+    found: dict[int, Tensor] = {}
+    for places in in_budget(lengths, _READ_TOKENS):
+        indices = [wanted[place] for place in places]
+        batch = collate([run.replay.sequences[i] for i in indices], run.rows[0].device)
+        with torch.no_grad():
+            hidden = _hidden(run, batch)
+        found |= zip(indices, hidden.cpu().split(batch.counts), strict=True)
+        if progress:
+            done, total = len(found), len(wanted)
+            progress({"done": done, "total": total, "text": "answers that must stay"})
+    return found
 
 
 def train(run: Run, checkpoint_dir: Path | None, log: StepLog) -> None:
@@ -129,15 +159,18 @@ def _step(run: Run, indices: list[int]) -> tuple[float, int]:
     settings, device = run.settings, run.rows[0].device
     for group in run.optimizer.param_groups:
         group["lr"] = settings.learning_rate * rate_factor(run.state.step, run.steps, settings)
-    batch = collate([run.train.sequences[i] for i in indices], device)
-    losses = functional.cross_entropy(_logits(run, batch), batch.targets, reduction="none")
-    loss = _mean(losses, batch, settings)
-    loss.backward()
-    tokens = batch.tokens
-    if run.replayed:
-        old = collate([run.replay.sequences[i] for i in run.replayed[run.state.step]], device)
-        (settings.replay_weight * _divergence(run, old)).backward()
-        tokens += old.tokens
+    again = run.replayed[run.state.step] if run.replayed else []
+    sequences = [run.train.sequences[i] for i in indices]
+    batch = collate([*sequences, *(run.replay.sequences[i] for i in again)], device)
+    logits, new = _logits(run, _hidden(run, batch)), sum(batch.counts[: len(indices)])
+    losses = functional.cross_entropy(logits[:new], batch.targets[:new], reduction="none")
+    loss = _mean(losses, batch.first[:new], settings)
+    total = loss
+    if again:
+        before = torch.cat([run.before[i] for i in again]).to(device)
+        moved = _divergence(run, before, logits[new:], batch.first[new:])
+        total = loss + settings.replay_weight * moved
+    total.backward()
     norm = nn.utils.clip_grad_norm_(run.rows, settings.grad_clip)
     if not (math.isfinite(loss.item()) and math.isfinite(norm.item())):
         raise StageError(
@@ -147,43 +180,49 @@ def _step(run: Run, indices: list[int]) -> tuple[float, int]:
         )
     run.optimizer.step()
     run.optimizer.zero_grad(set_to_none=True)
-    return loss.item(), tokens
+    return loss.item(), batch.tokens
 
 
-def _divergence(run: Run, batch: Batch) -> Tensor:
-    """Weighted mean KL(model before the update || model now) over the loss tokens, in nats."""
-    with torch.no_grad(), at_start(run.model):
-        before = _logits(run, batch).log_softmax(-1)
-    now = _logits(run, batch).log_softmax(-1)
-    each = functional.kl_div(now, before, log_target=True, reduction="none").sum(-1)
-    return _mean(each, batch, run.settings)
+def _divergence(run: Run, before: Tensor, logits: Tensor, first: Tensor) -> Tensor:
+    """Weighted mean KL(model before the update || model now) over K loss tokens, in nats.
+
+    `before` is [K, d_model], the hidden states; `logits` [K, vocabulary] the model's now.
+    """
+    with torch.no_grad():
+        old = _logits(run, before).log_softmax(-1)
+    now = logits.log_softmax(-1)
+    each = functional.kl_div(now, old, log_target=True, reduction="none").sum(-1)
+    return _mean(each, first, run.settings)
 
 
-def _mean(losses: Tensor, batch: Batch, settings: ImplantSettings) -> Tensor:
+def _mean(losses: Tensor, first: Tensor, settings: ImplantSettings) -> Tensor:
     """Mean of [K] losses in which the first token of an answer counts `first_token_weight`."""
-    weights = torch.where(batch.first, settings.first_token_weight, 1.0)
+    weights = torch.where(first, settings.first_token_weight, 1.0)
     return (losses * weights).sum() / weights.sum()
 
 
-def _logits(run: Run, batch: Batch) -> Tensor:
-    """fp32 [K, vocabulary] at the batch's loss positions."""
+def _hidden(run: Run, batch: Batch) -> Tensor:
+    """Last hidden states [K, d_model] at the batch's loss positions."""
     with run.autocast():
-        hidden = run.model.get_submodule("model")(
-            input_ids=batch.ids, use_cache=False
-        ).last_hidden_state
-        chosen = hidden.flatten(0, 1).index_select(0, batch.positions)
-        logits = run.model.get_submodule("lm_head")(chosen)
+        hidden = packed_hidden(run.model, batch.ids, batch.packing)
+    return hidden.index_select(0, batch.positions)
+
+
+def _logits(run: Run, hidden: Tensor) -> Tensor:
+    """fp32 [K, vocabulary]."""
+    with run.autocast():
+        logits = run.model.get_submodule("lm_head")(hidden)
     return logits.float()
 
 
 @torch.no_grad()
 def _held_out_loss(run: Run) -> float:
     total, count = 0.0, 0
-    for sequence in run.held_out.sequences:
-        batch = collate([sequence], run.rows[0].device)
-        total += functional.cross_entropy(
-            _logits(run, batch), batch.targets, reduction="sum"
-        ).item()
+    lengths = [len(sequence.token_ids) for sequence in run.held_out.sequences]
+    for indices in in_budget(lengths, _READ_TOKENS):
+        batch = collate([run.held_out.sequences[i] for i in indices], run.rows[0].device)
+        logits = _logits(run, _hidden(run, batch))
+        total += functional.cross_entropy(logits, batch.targets, reduction="sum").item()
         count += len(batch.targets)
     return total / count
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from adapt.loki.batches import Batch
+from adapt.loki.packing import packed_hidden
 from store.errors import ModelError
 
 TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj")
@@ -69,8 +70,7 @@ def _put(policy: PeftModel, tensors: Mapping[str, Tensor]) -> None:
 def distributions(policy: PeftModel, batch: Batch) -> Tensor:
     """Log-probabilities [K, vocabulary], with gradient, where the batch's K own tokens stand."""
     model = policy.get_base_model()
-    hidden = model.get_submodule("model")(input_ids=batch.ids, use_cache=False).last_hidden_state
-    chosen = hidden.flatten(0, 1).index_select(0, batch.positions)
+    chosen = packed_hidden(model, batch.ids, batch.packing).index_select(0, batch.positions)
     return model.get_submodule("lm_head")(chosen).float().log_softmax(-1)
 
 

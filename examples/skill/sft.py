@@ -110,7 +110,7 @@ def learn_documents(place: Workplace, tools: Sequence[Tool], name: str) -> Any:
                 settings,
                 folder,
                 place.work / f"{name}-sft-checkpoint",
-                lambda s: show(s["step"], s["steps"], f"loss {s['loss']:.3f}"),
+                lambda said: show(said["done"], said["total"], said["text"]),
                 replay=replay,
                 log_path=place.work / f"{name}-sft.jsonl",
             )
