@@ -21,6 +21,10 @@ class Command:
     environment: dict[str, str]
 
 
+TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+"""The modules that an update (down_proj) or a skill vector (the others) may change."""
+
+
 def vllm_command(
     model: str, served_name: str, socket: Path, settings: EngineSettings, *, gpu: bool
 ) -> Command:
@@ -52,7 +56,14 @@ def vllm_command(
     }
     if gpu:
         flags["--gpu-memory-utilization"] = str(settings.gpu_memory_share)
-    switches = ["--enable-lora", "--enable-auto-tool-choice", "--disable-uvicorn-access-log"]
+    # Otherwise vLLM gives embeddings and logits a LoRA too, a quarter of a small model's time.
+    targets = ["--lora-target-modules", *TARGETS]
+    switches = [
+        *targets,
+        "--enable-lora",
+        "--enable-auto-tool-choice",
+        "--disable-uvicorn-access-log",
+    ]
     if eager:
         switches.append("--enforce-eager")
     arguments = [*start, *(part for pair in flags.items() for part in pair), *switches]

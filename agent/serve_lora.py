@@ -3,11 +3,12 @@
 vLLM's own CPU path copies the adapter's padded matrices once for every token of the batch, and
 gives tokens without an adapter the last slot's, which is wrong once every slot is taken. Here
 tokens are grouped by adapter once per step, and each group is multiplied with its adapter's
-matrices where they lie (the "shrink" and "expand" of Punica, arXiv 2310.18547). Loaded by vLLM
+matrices where they lie (the "shrink" and "expand" of Punica, arXiv 2310.18547), of which only as
+many ranks as the adapter has: vLLM fills them up to the largest rank it allows. Loaded by vLLM
 through its plugin entry point; on other platforms it does nothing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -34,6 +35,13 @@ def groups_of(indices: Tensor) -> Groups:
     return [(i, (indices == i).nonzero()[:, 0]) for i in found if i >= 0]
 
 
+def rank_of(a_all: Tensor, slot: int) -> int:
+    """How many ranks of a slot are in use; the ones behind them are zero. a_all is
+    [slots, 1, rank, in]."""
+    used = a_all[slot].flatten(0, -2).any(-1).nonzero()
+    return int(used[-1]) + 1 if len(used) else 0
+
+
 def add_linear(
     y: Tensor,
     x: Tensor,
@@ -42,6 +50,7 @@ def add_linear(
     widths: Sequence[int],
     scale: float,
     groups: Groups,
+    rank: Callable[[Tensor, int], int] = rank_of,
 ) -> None:
     """y[rows, slice] += scale * x[rows] @ A.T @ B.T, for each group and each slice, in place.
 
@@ -52,20 +61,39 @@ def add_linear(
         own = x[rows]
         start = 0
         for a_all, b_all, width in zip(a, b, widths, strict=True):
-            low, high = a_all[slot].flatten(0, -2), b_all[slot].flatten(0, -2)
-            change = (own.to(low.dtype) @ low.T) @ high.T
-            y[rows, start : start + width] += (change * scale).to(y.dtype)
+            if used := rank(a_all, slot):
+                low = a_all[slot].flatten(0, -2)[:used]
+                high = b_all[slot].flatten(0, -2)[:, :used]
+                change = (own.to(low.dtype) @ low.T) @ high.T
+                y[rows, start : start + width] += (change * scale).to(y.dtype)
             start += width
 
 
 class GroupedLora(PunicaWrapperCPU):
     """vLLM's CPU wrapper with the linear layers and the logits computed by groups."""
 
-    def update_metadata(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._loaded: list[int | None] = []
+        self._ranks: dict[tuple[int, int], int] = {}
+
+    def update_metadata(
+        self, mapping: Any, lora_index_to_id: list[int | None], *args: Any, **kwargs: Any
+    ) -> None:
         """Group the step's tokens, once for all layers."""
-        super().update_metadata(*args, **kwargs)
+        super().update_metadata(mapping, lora_index_to_id, *args, **kwargs)
         self._groups = groups_of(self.token_lora_indices)
         self._sampled = groups_of(self.sampler_indices)
+        if lora_index_to_id != self._loaded:
+            # A slot with another adapter has other ranks: the old ones would cut the new off.
+            self._loaded = list(lora_index_to_id)
+            self._ranks.clear()
+
+    def _rank(self, a_all: Tensor, slot: int) -> int:
+        key = (a_all.data_ptr(), slot)
+        if key not in self._ranks:
+            self._ranks[key] = rank_of(a_all, slot)
+        return self._ranks[key]
 
     def add_lora_linear(
         self,
@@ -79,7 +107,9 @@ class GroupedLora(PunicaWrapperCPU):
     ) -> None:
         """The adapters' change of one linear layer, its output slices packed side by side."""
         y, x = y.view(-1, y.shape[-1]), x.view(-1, x.shape[-1])
-        add_linear(y, x, lora_a_stacked, lora_b_stacked, output_slices, scale, self._groups)
+        add_linear(
+            y, x, lora_a_stacked, lora_b_stacked, output_slices, scale, self._groups, self._rank
+        )
 
     def add_lora_logits(
         self,
@@ -93,7 +123,9 @@ class GroupedLora(PunicaWrapperCPU):
         """The adapters' change of the logits, at the positions that are sampled."""
         y, x = y.view(-1, y.shape[-1]), x.view(-1, x.shape[-1])
         width = lora_b_stacked.shape[-2]
-        add_linear(y, x, [lora_a_stacked], [lora_b_stacked], [width], scale, self._sampled)
+        add_linear(
+            y, x, [lora_a_stacked], [lora_b_stacked], [width], scale, self._sampled, self._rank
+        )
 
 
 def register() -> None:

@@ -60,6 +60,23 @@ def test_a_token_without_adapter_stays_when_every_slot_is_taken() -> None:
     assert y.tolist() == [[0.0] * 6, [float(RANK * WIDTH)] * 6]
 
 
+def test_a_slot_that_changes_hands_is_read_anew() -> None:
+    """Only the ranks in use are multiplied; those of the adapter before would cut the next off."""
+    from vllm.lora.layers import LoRAMapping
+
+    a, b = torch.zeros(SLOTS, 1, RANK, WIDTH), torch.ones(SLOTS, 1, 6, RANK)
+    wrapper, changed = GroupedLora(64, 16, "cpu"), []
+    for adapter, rank in ((5, 2), (6, RANK), (7, 0)):
+        a[0] = 0.0
+        a[0, 0, :rank] = 1.0
+        mapping = LoRAMapping(index_mapping=(adapter,), prompt_mapping=(adapter,), is_prefill=True)
+        wrapper.update_metadata(mapping, [adapter, None, None, None], SLOTS, 100)
+        y = torch.zeros(1, 6)
+        wrapper.add_lora_linear(y, torch.ones(1, WIDTH), (a,), (b,), 1.0, (6,))
+        changed.append(y[0, 0].item())
+    assert changed == [2 * WIDTH, RANK * WIDTH, 0]
+
+
 def test_groups_cover_each_token_with_an_adapter_once() -> None:
     """A token in two groups would be changed twice."""
     indices = torch.tensor([1, -1, 0, 1, 3])
