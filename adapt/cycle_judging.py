@@ -72,7 +72,13 @@ async def gate(context: Context, version: Outputs, reports: Outputs) -> Outputs:
     }
     if store.versions.get(version["version"]).state is VersionState.CANDIDATE:
         store.versions.move(version["version"], states[report.verdict])
-    return {"gate": report.digest, "verdict": report.verdict.value, "words": report.words}
+    fields = {"suite", "items", "live", "candidate", "verdict"}
+    return {
+        "gate": report.digest,
+        "verdict": report.verdict.value,
+        "words": report.words,
+        "suites": [t.model_dump(mode="json", include=fields) for t in report.tests],
+    }
 
 
 async def swap(context: Context, version: Outputs, verdict: Outputs) -> Outputs:

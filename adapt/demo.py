@@ -85,9 +85,10 @@ async def _run(runtime: Runtime, console: Console) -> dict[str, Any]:
         await load.stop()
         for failure in load.failed[:3]:
             console.print(f"[red]a request failed[/]: {escape(failure)}")
-        if cycle.state is not CycleState.PROMOTED:
-            console.print(f"[red]the update was {cycle.state}[/]: {cycle.error or ''}")
         outputs = {s.stage: s.outputs or {} for s in cycle.stages}
+        if cycle.state is not CycleState.PROMOTED:
+            why = cycle.error or outputs.get(CycleStage.GATE, {}).get("words", "")
+            console.print(f"[red]the update was {cycle.state}[/]: {escape(why)}")
         after = await _ask(runtime, console, tasks, facts)
         rolled_back = await _roll_back(runtime, console, before, tasks, facts)
         mixed = agent.mixed_runs

@@ -34,7 +34,7 @@ _FACTS = {
     CycleStage.SYNTHESIZE: ("train", "held_out"),
     CycleStage.COMPOSE: ("version",),
     CycleStage.EVALUATE: ("probe_difference",),
-    CycleStage.GATE: ("verdict", "words"),
+    CycleStage.GATE: ("verdict",),
     CycleStage.SWAP: ("live", "swap_ms"),
 }
 _COLOURS = {
@@ -114,6 +114,8 @@ class CycleView:
             self.still()
             time = "before" if event.kind == "resumed" else f"{event.seconds:.1f} s"
             self.line(f"[green]o[/] {name} {time:>8}  {escape(facts(event.stage, event.facts))}")
+            for test in event.facts.get("suites", ()):
+                self.line(suite_line(test))
 
 
 def facts(stage: CycleStage, outputs: Row) -> str:
@@ -126,6 +128,13 @@ def facts(stage: CycleStage, outputs: Row) -> str:
     if outputs.get("refused"):
         said.append(f"{len(outputs['refused'])} files refused")
     return ", ".join(said)
+
+
+def suite_line(test: Row) -> str:
+    """How both versions did on one suite, and what the gate says of it."""
+    score = f"{test['live']:.3f} -> {test['candidate']:.3f} of {test['items']} items"
+    verdict = {"promote": "passed", "reject": "[red]failed[/]", "abstain": "[yellow]unproven[/]"}
+    return f"{'':<13}{test['suite']:>8}  {score}  {verdict[test['verdict']]}"
 
 
 def state(name: str) -> str:
