@@ -48,6 +48,8 @@ async def serving(app: Any, host: str, port: int, drain_s: float = 30.0) -> Asyn
         access_log=False,
         lifespan="off",
         timeout_graceful_shutdown=int(drain_s),
+        # Longer than clients keep an unused connection, which would else be closed under a request.
+        timeout_keep_alive=75,
     )
     server = _Server(config)
     task = asyncio.create_task(server.serve(sockets=[bound]))

@@ -37,6 +37,10 @@ __all__ = ["Delta", "Engine", "Generation", "Reply", "Sampling", "ToolCall", "To
 Chunk = dict[str, Any]
 DEAD = ("EngineDeadError", "EngineCore encountered an issue")
 
+IDLE_S = 5.0
+"""How long an unused connection is kept. The engine keeps it far longer (agent.serve_command): were
+both to let go at once, a request on it would be lost."""
+
 
 class Engine:
     """One vLLM server. All methods raise EngineUnavailable and EngineRefused, nothing foreign."""
@@ -50,7 +54,9 @@ class Engine:
         """Speak over the Unix `socket`, or over `transport` (see `agent.fake_engine`) instead."""
         self.socket = socket
         # The pool must not be the bottleneck: the engine itself queues what it cannot run.
-        limits = httpx.Limits(max_connections=None, max_keepalive_connections=128)
+        limits = httpx.Limits(
+            max_connections=None, max_keepalive_connections=128, keepalive_expiry=IDLE_S
+        )
         self._http = httpx.AsyncClient(
             transport=transport or httpx.AsyncHTTPTransport(uds=str(socket), limits=limits),
             base_url="http://engine",

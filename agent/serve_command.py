@@ -81,6 +81,8 @@ def _environment(
         "DO_NOT_TRACK": "1",
         "VLLM_LOGGING_LEVEL": os.environ.get("VLLM_LOGGING_LEVEL", "INFO"),
         "PYTHONUNBUFFERED": "1",
+        # Its own 5 s are also the client's: a connection closed just as it is used loses a request.
+        "VLLM_HTTP_TIMEOUT_KEEP_ALIVE": "600",
     }
     if local:
         values["HF_HUB_OFFLINE"] = "1"

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from agent.config import EngineSettings
+from agent.engine import IDLE_S
 from agent.serve import EngineProcess, private_directory, socket_path
 from agent.serve_command import Command, vllm_command
 from agent.serve_model import check_model_dir, has_nvidia_gpu
@@ -323,6 +324,12 @@ def test_flags_follow_the_hardware(tmp_path: Path) -> None:
     assert cpu.environment["VLLM_CPU_KVCACHE_SPACE"] == "2"
     assert cpu.environment["HF_HUB_OFFLINE"] == "1" and "HF_HUB_OFFLINE" not in gpu.environment
     assert "vllm.entrypoints.openai.api_server" in gpu.arguments
+
+
+def test_the_engine_keeps_idle_connections_longer_than_the_client(tmp_path: Path) -> None:
+    """Else both may let go of one at the moment it is used, and the request is lost."""
+    command = vllm_command(str(tmp_path), "base", Path("/r/s"), EngineSettings(), gpu=False)
+    assert float(command.environment["VLLM_HTTP_TIMEOUT_KEEP_ALIVE"]) > 10 * IDLE_S
 
 
 def test_no_gpu_where_the_driver_lists_none(tmp_path: Path) -> None:
