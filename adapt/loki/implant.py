@@ -18,7 +18,8 @@ from adapt.loki.checkpoint import TrainState, load_checkpoint
 from adapt.loki.rows import installed_rows, load_rows, save_rows
 from adapt.loki.selection import Mask
 from adapt.loki.settings import ImplantSettings
-from adapt.loki.training import Progress, Run, StepLog
+from adapt.loki.step_log import Progress, StepLog
+from adapt.loki.training import Run
 from adapt.render import Renderer
 from store.errors import StageError
 from store.files import digest_of_directory

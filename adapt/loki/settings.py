@@ -52,7 +52,7 @@ class ImplantSettings:
     """Steps between checkpoints."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """bfloat16 computes under autocast; rows and optimiser stay in float32. auto: bfloat16 on a
-    GPU, float32 on a CPU (docs/results.md)."""
+    GPU and on a CPU that has instructions for it (docs/results.md)."""
     threads: int = 0
     """CPU threads; 0 leaves the process's own. The same bits need the same number."""
     seed: int = 0

@@ -8,10 +8,9 @@ Called by adapt.loki.implant.
 """
 
 import contextlib
-import json
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,8 +23,8 @@ from adapt.loki.batches import Batch, Prepared, collate, in_budget
 from adapt.loki.checkpoint import TrainState, save_checkpoint
 from adapt.loki.packing import packed_hidden
 from adapt.loki.settings import ImplantSettings
+from adapt.loki.step_log import Progress, StepLog
 from store.errors import StageError
-from store.files import write_atomic
 
 _READ_TOKENS = 4096
 """Tokens per pass when nothing is trained."""
@@ -57,8 +56,7 @@ class Run:
         """The precision of the forward pass."""
         kind, wanted = self.rows[0].device.type, self.settings.precision
         if wanted == "auto":
-            # A CPU with bfloat16 instructions still multiplies float32 twice as fast.
-            wanted = "bfloat16" if kind == "cuda" else "float32"
+            wanted = "bfloat16" if kind == "cuda" or _cpu_has_bfloat16() else "float32"
         bfloat16 = wanted == "bfloat16"
         return torch.autocast(kind, torch.bfloat16) if bfloat16 else contextlib.nullcontext()
 
@@ -68,34 +66,10 @@ class Run:
         return sum(map(len, self.epochs))
 
 
-Progress = Callable[[dict[str, Any]], None]
-"""Told `done`, `total` and `text`; after a step also what the log gets."""
-
-
-class StepLog:
-    """One JSON line per step, in a file that can be followed while the run goes on."""
-
-    def __init__(self, path: Path | None, done: int, progress: Progress | None) -> None:
-        self.path, self.progress = path, progress
-        if path:
-            # Steps after the checkpoint are run again; twice in the log they would mislead.
-            lines = path.read_text().splitlines(keepends=True)[:done] if path.is_file() else []
-            write_atomic(path, "".join(lines))
-
-    def write(self, step: int, steps: int, loss: float, tokens_per_second: float) -> None:
-        """Append one step and tell the listener."""
-        entry = {
-            "step": step,
-            "steps": steps,
-            "loss": round(loss, 6),
-            "tokens_per_second": round(tokens_per_second),
-        }
-        if self.path:
-            with self.path.open("a") as file:
-                file.write(json.dumps(entry) + "\n")
-        if self.progress:
-            text = f"loss {loss:.3f}, {tokens_per_second:.0f} tokens/s"
-            self.progress({"done": step, "total": steps, "text": text, **entry})
+def _cpu_has_bfloat16() -> bool:
+    """Whether this CPU has instructions for products of bfloat16; without them it is slower."""
+    able = torch.cpu.get_capabilities()
+    return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
 
 
 def answers_before(run: Run, progress: Progress | None) -> dict[int, Tensor]:
