@@ -26,7 +26,7 @@ from adapt.evals.suites import catalogue_of
 from adapt.events import Event, Notify
 from adapt.runtime import Runtime, open_runtime
 from adapt.serving import serving
-from adapt.show import CycleView
+from adapt.show import CycleView, one_line
 from agent.api.app import create_app
 from agent.api.state import AppState
 from agent.config import load_settings
@@ -55,7 +55,7 @@ async def _demo(home: Path, console: Console) -> int:
     with console.status("starting vLLM") as status:
 
         def starting(p: Any) -> None:
-            status.update(f"starting vLLM, {p.elapsed_s:.0f} s: {p.step}")
+            status.update(one_line(f"starting vLLM, {p.elapsed_s:.0f} s: {p.step}"))
 
         async with open_runtime(settings, starting) as runtime:
             console.print(

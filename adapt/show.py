@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.status import Status
 from rich.table import Table
+from rich.text import Text
 
 from adapt.events import Event
 from agent.serve import StartProgress
@@ -54,6 +55,11 @@ def stderr() -> Console:
     return Console(stderr=True, soft_wrap=True)
 
 
+def one_line(text: str) -> Text:
+    """Text that is cut at the edge of the terminal: a moving line that wraps would jump."""
+    return Text(text, no_wrap=True, overflow="ellipsis")
+
+
 class CycleView:
     """Shows what is going on: one moving line on a terminal, finished steps above it.
 
@@ -80,9 +86,9 @@ class CycleView:
         if not self.console.is_terminal:
             return
         if self._status is None:
-            self._status = self.console.status(escape(text))
+            self._status = self.console.status(one_line(text))
             self._status.start()
-        self._status.update(escape(text))
+        self._status.update(one_line(text))
 
     def still(self) -> None:
         """Take the moving line away, so that others can write."""

@@ -100,7 +100,7 @@ class UpdateSettings(Section):
     learning_rate: float = Field(default=1.8e-2, gt=0.0)
     """Peak learning rate of the rows."""
     batch_tokens: int = Field(default=4096, ge=64)
-    """Most padded tokens in one step."""
+    """Most tokens of new examples in one step."""
     batch_examples: int = Field(default=8, ge=1)
     """Most new examples in one step."""
     replay_examples: int = Field(default=8, ge=0)

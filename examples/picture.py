@@ -13,6 +13,8 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+_SPINNER = re.compile(r"^[\u2800-\u28ff] ")
+"""How a moving line of rich begins; the last one of each stays in the output."""
 _MOVES = re.compile(r"\x1b\[[0-9;?]*[A-HJKfhlsu]")
 
 
@@ -30,9 +32,11 @@ def main(
     """Write the picture of what comes in."""
     with Path("/dev/null").open("w") as nowhere:
         console = Console(record=True, width=width, file=nowhere, force_terminal=True)
-        for line in settled(sys.stdin.read()):
-            if line:
-                console.print(Text.from_ansi(line))
+        # Not as text: that would make line ends of the carriage returns.
+        for line in settled(sys.stdin.buffer.read().decode(errors="replace")):
+            text = Text.from_ansi(line)
+            if line and not _SPINNER.match(text.plain):
+                console.print(text)
     console.save_svg(str(out), title=title)
 
 

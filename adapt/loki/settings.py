@@ -33,7 +33,7 @@ class ImplantSettings:
     warmup: float = 0.05
     """Part of all steps in which the rate rises from zero."""
     batch_tokens: int = 2048
-    """Padded tokens per step, at most."""
+    """Tokens of new examples per step, at most."""
     batch_examples: int = 24
     """Examples per step, at most."""
     replay_examples: int = 8
