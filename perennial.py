@@ -1,8 +1,8 @@
 """The command line: it parses, and hands over to adapt.commands.
 
 Everything heavy is imported inside the commands, so that `--help` is there at once. Errors become
-two lines on stderr and an exit code: 2 for what the caller can mend, 1 for everything else,
-130 for Ctrl-C. With PERENNIAL_DEBUG=1 they are tracebacks.
+two lines on stderr (and with --json one value on stdout) and an exit code: 2 for what the caller
+can mend, 1 for everything else, 130 for Ctrl-C. With PERENNIAL_DEBUG=1 they are tracebacks.
 """
 
 import os
@@ -157,18 +157,23 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         # Broad: whatever reaches the command line ends there, as two lines and an exit code.
         if os.environ.get("PERENNIAL_DEBUG") == "1":
             raise
-        _complain(error)
+        _complain(error, as_json="--json" in (sys.argv[1:] if arguments is None else arguments))
         sys.exit(2 if isinstance(error, UserError) else 1)
     sys.exit(0)
 
 
-def _complain(error: Exception) -> None:
+def _complain(error: Exception, *, as_json: bool) -> None:
+    import json
+
     from rich.console import Console
     from rich.markup import escape
 
     said, hint = f"{type(error).__name__}: {error}", "PERENNIAL_DEBUG=1 shows where"
     if isinstance(error, PerennialError):
         said, hint = error.message, error.hint
+    if as_json:
+        # A script that reads one value finds it here too.
+        sys.stdout.write(json.dumps({"error": said, "hint": hint}) + "\n")
     console = Console(stderr=True, soft_wrap=True)
     console.print(f"[bold red]error:[/] {escape(said)}", highlight=False)
     if hint:

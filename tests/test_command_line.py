@@ -147,6 +147,12 @@ def test_a_look_makes_no_home(run: Run, tmp_path: Path) -> None:
     assert not (tmp_path / "none").exists()
 
 
+def test_an_error_is_a_json_value_too_when_asked_for(run: Run, tmp_path: Path) -> None:
+    ran = run("versions", "--json", "--home", tmp_path / "none")
+    assert ran.code == 2 and "there is no home" in ran.err
+    assert "there is no home" in ran.json["error"] and ran.json["hint"]
+
+
 def test_a_wrong_setting_and_a_wrong_flag_are_exit_code_2(run: Run, home: Path) -> None:
     (home / "perennial.toml").write_text("[server]\nprot = 1\n")
     ran = run("up", "--home", home)

@@ -9,6 +9,7 @@ import difflib
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from threading import Lock
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
@@ -127,9 +128,15 @@ _cache: WeakKeyDictionary[Embedder, dict[str, list[float]]] = WeakKeyDictionary(
 """Vectors by text. A registry lives for one run, its tools' descriptions far longer."""
 
 
+_embedding = Lock()
+"""Held while texts are embedded: else each of the first requests would embed the whole catalogue,
+and all of them would be late."""
+
+
 def _vectors(texts: list[str], embedder: Embedder) -> list[list[float]]:
-    known = _cache.setdefault(embedder, {})
-    missing = [text for text in dict.fromkeys(texts) if text not in known]
-    if missing:
-        known.update(zip(missing, embedder.embed(missing), strict=True))
+    with _embedding:
+        known = _cache.setdefault(embedder, {})
+        missing = [text for text in dict.fromkeys(texts) if text not in known]
+        if missing:
+            known.update(zip(missing, embedder.embed(missing), strict=True))
     return [known[text] for text in texts]

@@ -19,10 +19,16 @@ _WELL = {CycleState.PROMOTED, CycleState.SKIPPED}
 
 def update(options: Options) -> int:
     """Run a cycle and show it. 1 when it was rejected, abstained or failed."""
+    settings = options.settings()
     try:
-        cycle = asyncio.run(_update(options.settings()))
+        cycle = asyncio.run(_update(settings))
     except KeyboardInterrupt:
-        stderr().print("stopped; what is done is kept, the next `perennial update` goes on")
+        if find_running(settings) is not None:
+            stderr().print(
+                "no longer watched; the server goes on with the update: perennial cycles"
+            )
+        else:
+            stderr().print("stopped; what is done is kept, the next `perennial update` goes on")
         raise
     words = next((s.outputs.get("words") for s in reversed(cycle.stages) if s.outputs), None)
     said = cycle.error or words or ""

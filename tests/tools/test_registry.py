@@ -3,6 +3,8 @@
 import asyncio
 import json
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 from typing import Any
 
 import pytest
@@ -130,6 +132,20 @@ def test_retrieve_ranks_by_meaning_and_embeds_each_tool_once() -> None:
         assert len(best) == 2
     assert len(embedder.texts) == 3 + 2
     assert len(registry().retrieve("x", 3, embedder)) == 3
+
+
+def test_requests_at_the_same_time_embed_each_tool_once() -> None:
+    """The first request after a start must not be as slow as all that came with it."""
+    started, embedder = Barrier(4), Counting()
+    registry = Registry([Scripted(str, f"tool_{i}", f"number {i}") for i in range(20)])
+
+    def ask(_: int) -> int:
+        started.wait()
+        return len(registry.retrieve("number", 2, embedder))
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(ask, range(4))) == [2] * 4
+    assert len(embedder.texts) == 20 + 4
 
 
 def test_search_replies_with_passages_of_bounded_length() -> None:
