@@ -120,11 +120,7 @@ class _Asker:
         self.agent = Agent(engine, AgentSettings(max_steps=decoding.max_steps))
 
     async def outcome(self, item: Item) -> ItemOutcome:
-        """Ask one item; after an engine fault once more, since one fault spoils the verdict."""
-        outcome = await self._once(item)
-        return outcome if outcome.error is None else await self._once(item)
-
-    async def _once(self, item: Item) -> ItemOutcome:
+        """Ask one item."""
         if item.check["kind"] == "task":
             return await self._run(item)
         try:
