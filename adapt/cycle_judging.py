@@ -8,7 +8,8 @@ from dataclasses import asdict
 from adapt import gate as gates
 from adapt.cycle_context import Context, Outputs
 from adapt.cycle_suites import cycle_suites
-from adapt.evals.runner import decoding_of, run_suite
+from adapt.evals.items import Suite
+from adapt.evals.runner import Progress, decoding_of, run_suite
 from adapt.runtime import Runtime
 from store.records import EvalReport, Verdict, VersionState
 
@@ -29,21 +30,30 @@ async def evaluate(context: Context, version: Outputs) -> Outputs:
     for suite in suites:
         pair: dict[str, str] = {}
         for side, name in (("live", live.name), ("candidate", candidate.name)):
-            before = asked
-            report = _known_report(runtime, name, suite.digest) or await run_suite(
-                runtime.engine,
+            report = await report_of(
+                runtime,
                 suite,
                 name,
-                settings=runtime.settings,
-                progress=lambda done, _, b=before, s=suite.name: context.progress(
-                    b + done, total, s
-                ),
+                lambda done, _, b=asked, s=suite.name: context.progress(b + done, total, s),
             )
-            store.reports.add_eval(report)
             pair[side] = report.digest
             asked += len(suite.items)
         reports[suite.name] = pair
     return {"reports": reports, "probe_difference": round(probe.max_abs_diff, 5) if probe else None}
+
+
+async def report_of(
+    runtime: Runtime, suite: Suite, version: str, progress: Progress | None = None
+) -> EvalReport:
+    """What a version answers to a suite, in the store: as it was asked before, or asked now."""
+    known = _known_report(runtime, version, suite.digest)
+    if known is not None:
+        return known
+    report = await run_suite(
+        runtime.engine, suite, version, settings=runtime.settings, progress=progress
+    )
+    runtime.store.reports.add_eval(report)
+    return report
 
 
 def _known_report(runtime: Runtime, version: str, suite: str) -> EvalReport | None:

@@ -5,6 +5,7 @@ under load; the agent knows them; one roll back. Prints what it measures and end
 object. Called by the command line.
 """
 
+import asyncio
 import json
 import sys
 import tempfile
@@ -17,6 +18,7 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
+from adapt.ahead import prepare
 from adapt.cycle import run_cycle
 from adapt.demo_load import Load
 from adapt.demo_world import CATEGORY, drop_documents, fact_suite, task_suite
@@ -71,7 +73,7 @@ async def _demo(home: Path, console: Console) -> int:
 
 async def _run(runtime: Runtime, console: Console) -> dict[str, Any]:
     tasks, facts = task_suite(), fact_suite()
-    before = await _ask(runtime, console, tasks, facts)
+    before, _ = await asyncio.gather(_ask(runtime, console, tasks, facts), prepare(runtime))
     async with _served(runtime, tasks, facts) as (load, agent):
         folder = runtime.home.path / "inbox"
         runtime.store.sources.add(Source(name="inbox", location=str(folder), added_at=utc_now()))

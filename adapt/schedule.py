@@ -16,6 +16,7 @@ from apscheduler.triggers.base import BaseTrigger
 from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
+from adapt.ahead import prepare
 from adapt.backlog import Backlog
 from adapt.cycle import run_cycle
 from adapt.events import Event, Notify, silent
@@ -33,6 +34,7 @@ BACKOFF = timedelta(minutes=5)
 MAX_BACKOFF = timedelta(hours=6)
 
 RunCycle = Callable[[Runtime, Notify], Awaitable[Cycle]]
+Prepare = Callable[[Runtime], Awaitable[None]]
 
 
 def trigger_of(schedule: ScheduleSettings) -> BaseTrigger | None:
@@ -61,11 +63,17 @@ class Worker:
     """Runs cycles in the background of one runtime."""
 
     def __init__(
-        self, runtime: Runtime, notify: Notify = silent, cycle: RunCycle = run_cycle
+        self,
+        runtime: Runtime,
+        notify: Notify = silent,
+        cycle: RunCycle = run_cycle,
+        ahead: Prepare = prepare,
     ) -> None:
         self._runtime = runtime
         self._notify = notify
         self._cycle = cycle
+        self._ahead = ahead
+        self._preparing: asyncio.Task[None] | None = None
         self._task: asyncio.Task[None] | None = None
         self._last: Event | None = None
         self._backlog = Backlog(runtime.store, runtime.settings.update.max_document_bytes)
@@ -76,6 +84,8 @@ class Worker:
         """Finish the cycle that an earlier process left, if any, and begin the schedule."""
         if self._runtime.store.cycles.unfinished() is not None:
             self.begin()
+        else:
+            self._prepare()
         if self._trigger is not None:
             self._scheduler.add_job(
                 self.tick, self._trigger, id="cycle",
@@ -87,11 +97,12 @@ class Worker:
         """Start nothing more and stop the running cycle, which can be resumed. Idempotent."""
         if self._scheduler.running:
             self._scheduler.shutdown(wait=False)
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
-            self._task = None
+        for task in (self._task, self._preparing):
+            if task is not None:
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
+        self._task = self._preparing = None
 
     def begin(self) -> int:
         """Start a cycle, or go on with an unfinished one, and return its number at once.
@@ -104,6 +115,10 @@ class Worker:
         unfinished = cycles.unfinished()
         number = unfinished.number if unfinished else len(cycles.list()) + 1
         self._last = None
+        if self._preparing is not None:
+            # The cycle makes what is missing itself; twice at once would take twice the memory.
+            self._preparing.cancel()
+            self._preparing = None
         self._task = asyncio.create_task(self._run(), name=f"cycle-{number}")
         return number
 
@@ -119,6 +134,7 @@ class Worker:
             return "waiting"
         new = await asyncio.to_thread(self._backlog.count)
         if new < self._runtime.settings.schedule.min_new_documents or self.running:
+            self._prepare()
             return "nothing"
         self.begin()
         assert self._task is not None
@@ -160,6 +176,18 @@ class Worker:
             "backing_off_until": until.isoformat() if until and until > utc_now() else None,
         }
 
+    def _prepare(self) -> None:
+        """Make ahead what the next cycle needs, where there will be one; never twice at once."""
+        if self._preparing is None and self._runtime.store.sources.list():
+            self._preparing = asyncio.create_task(self._make_ahead(), name="ahead")
+
+    async def _make_ahead(self) -> None:
+        try:
+            await self._ahead(self._runtime)
+        except Exception:
+            # Not tried again before the next cycle, which meets the same fault and names it.
+            log.warning("what the next update needs could not be made ahead", exc_info=True)
+
     async def _run(self) -> None:
         async with self._runtime.cycle_lock:
             try:
@@ -170,6 +198,7 @@ class Worker:
                 cycles = self._runtime.store.cycles
                 if (left := cycles.unfinished()) is not None:
                     cycles.finish(left.number, CycleState.FAILED, repr(error))
+        self._prepare()
 
     def _watch(self, event: Event) -> None:
         self._last = event

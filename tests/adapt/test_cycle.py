@@ -1,15 +1,21 @@
 """The update cycle from documents to a live version, on a tiny model and the fake engine."""
 
+import asyncio
 import json
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+from cycle_driver import build_runtime
 from tiny_models import build_tiny_model
 
+from adapt.ahead import prepare
+from adapt.cycle import run_cycle
 from adapt.evals.encyclopedia import articles
+from adapt.events import silent
 from store import Home, Store
 from store.embeddings import HashEmbedder
 from store.records import Cycle, CycleStage, CycleState, VersionState
@@ -112,6 +118,39 @@ def test_a_cycle_killed_in_every_stage_ends_with_the_same_version(
     with Store.open(place, HashEmbedder()) as store:
         states = [v.state for v in store.versions.list()]
     assert states == [VersionState.RETIRED, VersionState.LIVE]
+
+
+def test_what_was_made_ahead_is_used_and_changes_nothing(
+    undisturbed: Cycle, model: Path, inbox: Path, tmp_path: Path
+) -> None:
+    """The update scores no rows and asks the live version only about what is new."""
+    asked: list[str] = []
+
+    async def scenario() -> None:
+        home = Home(tmp_path / "home")
+        with home.lock(), Store.open(home, HashEmbedder()) as store:
+            runtime, fake = build_runtime(home, store, model, inbox)
+            answer = fake.answer
+
+            def heard(name: str, messages: Any, tools: Any) -> Any:
+                asked.append(name)
+                return answer(name, messages, tools)
+
+            fake.answer = heard
+            await prepare(runtime)
+            assert set(asked) == {runtime.live()}
+            first, base = len(asked), runtime.live()
+            cycle = await run_cycle(runtime, silent)
+            await runtime.engine.close()
+            learned = store.reports.get_eval(
+                outputs(cycle, CycleStage.EVALUATE)["reports"]["learned"]["live"]  # type: ignore[index]
+            )
+            assert asked[first:].count(base) == len(learned.outcomes)
+            assert not (home.cycles / "0001" / "attribute" / "child").exists()
+            assert not (home.cycles / "0000").exists()
+            assert outputs(cycle, CycleStage.COMPOSE) == outputs(undisturbed, CycleStage.COMPOSE)
+
+    asyncio.run(scenario())
 
 
 def test_nothing_new_is_skipped(model: Path, inbox: Path, tmp_path: Path) -> None:

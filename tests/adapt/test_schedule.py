@@ -64,6 +64,10 @@ async def for_ever(runtime: Runtime, notify: Notify) -> Cycle:
     raise AssertionError("never reached")
 
 
+async def nothing(runtime: Runtime) -> None:
+    """Makes nothing ahead."""
+
+
 def test_without_anything_new_no_cycle_is_even_recorded(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with home_with(tmp_path) as runtime:
@@ -199,7 +203,7 @@ def test_the_schedule_itself_starts_cycles(tmp_path: Path) -> None:
     async def scenario() -> None:
         rhythm = {"schedule__interval_minutes": 1 / 60}
         async with home_with(tmp_path, "The capital of Vok is Tarn.", **rhythm) as runtime:
-            worker = Worker(runtime, cycle=ending(CycleState.PROMOTED))
+            worker = Worker(runtime, cycle=ending(CycleState.PROMOTED), ahead=nothing)
             worker.start()
             assert worker.report()["next"] is not None
             async with asyncio.timeout(60):
@@ -207,6 +211,50 @@ def test_the_schedule_itself_starts_cycles(tmp_path: Path) -> None:
                     await asyncio.sleep(0.05)
             await worker.stop()
             assert runtime.store.cycles.get(1).state is CycleState.PROMOTED
+
+    asyncio.run(scenario())
+
+
+def test_what_the_next_cycle_needs_is_made_while_nothing_else_is_at_work(tmp_path: Path) -> None:
+    """Once at the start and once after a cycle, which takes precedence; not without a source."""
+    made: list[str] = []
+
+    async def ahead(runtime: Runtime) -> None:
+        made.append("begun")
+        await asyncio.sleep(600 if len(made) == 1 else 0)
+        made.append("done")
+
+    async def scenario() -> None:
+        async with fake_runtime(settings_of(tmp_path / "bare")) as runtime:
+            worker = Worker(runtime, ahead=ahead)
+            worker.start()
+            await asyncio.sleep(0.05)
+            await worker.stop()
+            assert made == []
+        async with home_with(tmp_path, "The capital of Vok is Tarn.") as runtime:
+            worker = Worker(runtime, cycle=ending(CycleState.PROMOTED), ahead=ahead)
+            worker.start()
+            await asyncio.sleep(0.05)
+            assert made == ["begun"]
+            assert await worker.tick() == "ran"
+            await asyncio.sleep(0.05)
+            await worker.stop()
+            assert made == ["begun", "begun", "done"]
+
+    asyncio.run(scenario())
+
+
+def test_a_fault_in_what_is_made_ahead_stops_nothing(tmp_path: Path) -> None:
+    async def ahead(runtime: Runtime) -> None:
+        raise ConfigError("no corpus")
+
+    async def scenario() -> None:
+        async with home_with(tmp_path, "The capital of Vok is Tarn.") as runtime:
+            worker = Worker(runtime, cycle=ending(CycleState.PROMOTED), ahead=ahead)
+            worker.start()
+            await asyncio.sleep(0.05)
+            assert await worker.tick() == "ran"
+            await worker.stop()
 
     asyncio.run(scenario())
 
