@@ -142,6 +142,14 @@ def evaluate(
 
 
 @app.command()
+def bench(context: typer.Context, name: str) -> None:
+    """Run a benchmark; a name that there is not lists those that there are."""
+    from adapt.commands.bench import bench
+
+    raise typer.Exit(bench(context.obj, name))
+
+
+@app.command()
 def doctor(context: typer.Context, model: Model = None) -> None:
     """Check this machine and this home. Exit code 1 when something is broken."""
     from adapt.commands.checks import doctor
