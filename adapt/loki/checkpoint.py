@@ -1,7 +1,7 @@
 """The state of a training run, in one file that is either whole or absent.
 
 A checkpoint belongs to one run, told by its identity; that of another run is ignored. It decides
-nothing about when to save. Called by adapt.loki.implant.
+nothing about when to save. Called by adapt.loki.methods and adapt.loki.training.
 """
 
 import json
@@ -32,7 +32,7 @@ class TrainState:
     held_out: list[float] = field(default_factory=list)
     """Held-out loss after every epoch done, when it is measured."""
     best: list[Tensor] = field(default_factory=list)
-    """The rows with the lowest held-out loss so far; empty when it is not measured."""
+    """What is trained, at its lowest held-out loss so far; empty when it is not measured."""
     seconds: float = 0.0
 
 
@@ -40,14 +40,15 @@ def save_checkpoint(
     folder: Path,
     identity: str,
     state: TrainState,
-    rows: Sequence[Tensor],
-    optimizer: torch.optim.Optimizer,
+    trained: Sequence[Tensor],
+    optimizers: Sequence[torch.optim.Optimizer],
 ) -> None:
-    """Write the state, the rows and the optimiser's moments."""
+    """Write the state, what is trained and the optimisers' moments."""
     tensors: dict[str, Tensor] = {}
-    for index, parameter in enumerate(rows):
+    owners = _owners(optimizers)
+    for index, parameter in enumerate(trained):
         tensors[f"rows.{index}"] = parameter.detach().contiguous()
-        for key, value in optimizer.state[parameter].items():
+        for key, value in owners[parameter].state[parameter].items():
             tensors[f"moments.{index}.{key}"] = value.contiguous()
     for index, tensor in enumerate(state.best):
         tensors[f"best.{index}"] = tensor.contiguous()
@@ -57,9 +58,12 @@ def save_checkpoint(
 
 
 def load_checkpoint(
-    folder: Path, identity: str, rows: Sequence[Tensor], optimizer: torch.optim.Optimizer
+    folder: Path,
+    identity: str,
+    trained: Sequence[Tensor],
+    optimizers: Sequence[torch.optim.Optimizer],
 ) -> TrainState | None:
-    """Put a checkpoint back into rows and optimiser; None when this run has none."""
+    """Put a checkpoint back into what is trained and the optimisers; None when the run has none."""
     path = folder / _NAME
     if not path.is_file():
         return None
@@ -72,14 +76,26 @@ def load_checkpoint(
         return None
     if header.pop("identity", None) != identity:
         return None
+    owners = _owners(optimizers)
     with torch.no_grad():
-        for index, parameter in enumerate(rows):
+        for index, parameter in enumerate(trained):
             parameter.copy_(tensors.pop(f"rows.{index}"))
             prefix = f"moments.{index}."
             for key in [key for key in tensors if key.startswith(prefix)]:
                 # The step count stays where the optimiser keeps it; moments follow the rows.
                 value = tensors.pop(key)
                 moved = value.to(parameter.device) if value.dim() else value
-                optimizer.state[parameter][key.removeprefix(prefix)] = moved
-    best = [tensors[f"best.{index}"] for index in range(len(rows)) if f"best.{index}" in tensors]
+                owners[parameter].state[parameter][key.removeprefix(prefix)] = moved
+    places = range(len(trained))
+    best = [tensors[f"best.{index}"] for index in places if f"best.{index}" in tensors]
     return TrainState(**header, best=best)
+
+
+def _owners(optimizers: Sequence[torch.optim.Optimizer]) -> dict[Tensor, torch.optim.Optimizer]:
+    """The optimiser that moves each parameter."""
+    return {
+        parameter: optimizer
+        for optimizer in optimizers
+        for group in optimizer.param_groups
+        for parameter in group["params"]
+    }

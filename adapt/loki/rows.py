@@ -1,133 +1,98 @@
-"""The selected rows of a model as trainable parameters, and as a PEFT adapter on disk.
+"""The selected rows of a model as a PEFT adapter on disk.
 
-Rows S of W_down moved by D are the LoRA with lora_B = one-hot(S), lora_A = D and alpha = r. While
-rows are installed the model computes W x + scatter(D x); nothing else can change. It runs no
-optimiser. Called by adapt.loki.implant; the adapter it writes is read by PEFT, vLLM and
-adapt.compose.
+Rows S of W_down moved by D are the LoRA with lora_B = one-hot(S), lora_A = D and alpha = r; LoKI*,
+which moves them by A B, is the LoRA with lora_A = B and A as the rows S of lora_B, all others zero.
+It trains nothing. Called by adapt.loki.implant, adapt.compose and adapt.skill; PEFT, vLLM and
+adapt.compose read what it writes.
 """
 
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from safetensors.torch import save as to_bytes
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import Tensor
 
-from adapt.loki.anatomy import decoder_layers
 from adapt.loki.selection import Mask
 from store.errors import ModelError
 from store.files import write_atomic
 
-PREFIX = "base_model.model.model.layers"
+PREFIX = "base_model.model."
+_HINT = "start from an update of the same base model and mask"
 
 
-class RowLinear(nn.Module):
-    """A frozen linear layer whose output rows `rows` are moved by `delta` [k, d_ff], fp32."""
+def save_rows(
+    trained: Sequence[Tensor], mask: Mask, out_dir: Path, rank: int | None = None
+) -> None:
+    """Write a PEFT LoRA directory. The same rows give the same bytes; the config comes last.
 
-    rows: Tensor
-
-    def __init__(self, linear: nn.Module, rows: Sequence[int], delta: Tensor) -> None:
-        super().__init__()
-        self.linear = linear
-        self.register_buffer("rows", torch.tensor(rows, device=delta.device), persistent=False)
-        self.delta = nn.Parameter(delta)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """W x with the moved rows. x: [..., d_ff] -> [..., d_model]."""
-        moved = functional.linear(x, self.delta.to(x.dtype))
-        return self.linear(x).index_add(-1, self.rows, moved)
-
-
-@contextmanager
-def installed_rows(
-    model: nn.Module, mask: Mask, start: Sequence[Tensor] | None = None
-) -> Iterator[list[nn.Parameter]]:
-    """Freeze the model and give the moving rows, [k, d_ff] per layer, from `start` or zero.
-
-    Afterwards the model is what it was. Raises ModelError when the mask is not of this model.
+    `trained` has, for each layer with k rows, [k, d_ff]; with `rank` r (LoKI*) [r, d_ff] and
+    [k, r]. A layer without rows is no target of the adapter.
     """
-    layers = decoder_layers(model)
-    width = model.get_parameter("model.norm.weight").shape[0]
-    if (len(layers), width) != (len(mask.rows), mask.d_model):
-        raise ModelError(
-            f"the mask is for {len(mask.rows)} layers of {mask.d_model} rows, the model has "
-            f"{len(layers)} of {width}",
-            "run attribution on this model",
-        )
-    mlps = [layer.get_submodule("mlp") for layer in layers]
-    originals = [mlp.get_submodule("down_proj") for mlp in mlps]
-    frozen = {parameter: parameter.requires_grad for parameter in model.parameters()}
-    for parameter in frozen:
-        parameter.requires_grad_(False)
-    deltas = []
-    for index, (mlp, linear) in enumerate(zip(mlps, originals, strict=True)):
-        weight = linear.get_parameter("weight")
-        delta = torch.zeros(mask.rank, weight.shape[1], device=weight.device)
-        if start is not None:
-            if start[index].shape != delta.shape:
-                raise ModelError(
-                    f"the rows of layer {index} have shape {tuple(start[index].shape)}, "
-                    f"not {tuple(delta.shape)}",
-                    "start from an adapter of this base model",
-                )
-            delta.copy_(start[index])
-        wrapped = RowLinear(linear, mask.rows[index], delta)
-        mlp.down_proj = wrapped
-        deltas.append(wrapped.delta)
-    try:
-        yield deltas
-    finally:
-        for mlp, linear in zip(mlps, originals, strict=True):
-            mlp.down_proj = linear
-        for parameter, flag in frozen.items():
-            parameter.requires_grad_(flag)
-
-
-def save_rows(deltas: Sequence[Tensor], mask: Mask, out_dir: Path) -> None:
-    """Write a PEFT LoRA directory. The same rows give the same bytes; the config comes last."""
-    tensors = {}
-    for index, (delta, rows) in enumerate(zip(deltas, mask.rows, strict=True)):
-        name = f"{PREFIX}.{index}.mlp.down_proj"
-        tensors[f"{name}.lora_A.weight"] = delta.detach().float().cpu().contiguous()
-        tensors[f"{name}.lora_B.weight"] = _one_hot(rows, mask.d_model)
+    tensors, left = {}, list(trained)
+    for module, rows in _modules(mask).items():
+        lora_b = _one_hot(rows, mask.d_model)
+        tensors[f"{PREFIX}{module}.lora_A.weight"] = _plain(left.pop(0))
+        if rank is not None:
+            lora_b = torch.zeros(mask.d_model, rank)
+            lora_b[list(rows)] = _plain(left.pop(0))
+        tensors[f"{PREFIX}{module}.lora_B.weight"] = lora_b
+    assert not left, f"{len(left)} tensors are of no layer"
     write_atomic(out_dir / "adapter_model.safetensors", to_bytes(tensors, {"format": "pt"}))
-    config = lora_config(mask.rank, ["down_proj"], mask.base_digest)
-    write_atomic(out_dir / "adapter_config.json", config)
+    write_atomic(out_dir / "adapter_config.json", _config(mask, rank))
 
 
-def load_rows(adapter_dir: Path, mask: Mask) -> list[Tensor]:
-    """The moved rows of an adapter that `save_rows` wrote with the same mask.
+def load_rows(adapter_dir: Path, mask: Mask, rank: int | None = None) -> list[Tensor]:
+    """What an adapter that `save_rows` wrote with the same mask and rank was given, in fp32.
 
-    Raises ModelError naming the tensor when it moves anything but the mask's rows.
+    Raises ModelError naming the tensor when it moves anything but the mask's rows, or as another
+    rank would.
     """
-    hint = "start from an update of the same base model and mask"
     path = adapter_dir / "adapter_model.safetensors"
     try:
         tensors = load_file(path)
         config = json.loads((adapter_dir / "adapter_config.json").read_text())
-        base, r, alpha = (config[key] for key in ("base_model_name_or_path", "r", "lora_alpha"))
+        base = config["base_model_name_or_path"]
+        scales = [config[key] for key in ("lora_alpha", "alpha_pattern")]
+        ranks = [config[key] for key in ("r", "rank_pattern")]
     except (OSError, ValueError, KeyError, SafetensorError) as error:
-        raise ModelError(f"the adapter {adapter_dir} cannot be read: {error}", hint) from error
-    if base != mask.base_digest or r != alpha:
-        raise ModelError(f"the adapter {adapter_dir} is not an update of {mask.base_digest}", hint)
-    deltas = []
-    for index, rows in enumerate(mask.rows):
-        name = f"{PREFIX}.{index}.mlp.down_proj"
-        delta = tensors.pop(f"{name}.lora_A.weight", None)
-        selector = tensors.pop(f"{name}.lora_B.weight", None)
-        if delta is None or selector is None:
-            raise ModelError(f"{path} has no {name}", hint)
-        if not torch.equal(selector, _one_hot(rows, mask.d_model)):
-            raise ModelError(f"{name}.lora_B.weight in {path} selects other rows", hint)
-        deltas.append(delta)
+        raise ModelError(f"the adapter {adapter_dir} cannot be read: {error}", _HINT) from error
+    if base != mask.base_digest or ranks != scales:
+        raise ModelError(f"the adapter {adapter_dir} is not an update of {mask.base_digest}", _HINT)
+    found: list[Tensor] = []
+    for module, rows in _modules(mask).items():
+        name = f"{PREFIX}{module}"
+        lora_a = tensors.pop(f"{name}.lora_A.weight", None)
+        lora_b = tensors.pop(f"{name}.lora_B.weight", None)
+        if lora_a is None or lora_b is None:
+            raise ModelError(f"{path} has no {name}", _HINT)
+        found += _parts(f"{name}.lora_B.weight in {path}", lora_a, lora_b, rows, mask, rank)
     if tensors:
-        raise ModelError(f"{path} holds {min(tensors)}, which is no selected row", hint)
-    return deltas
+        raise ModelError(f"{path} holds {min(tensors)}, which is no selected row", _HINT)
+    return found
+
+
+def _parts(
+    name: str, lora_a: Tensor, lora_b: Tensor, rows: Sequence[int], mask: Mask, rank: int | None
+) -> list[Tensor]:
+    """The trained tensors of one layer; `name` says in an error which lora_B it is."""
+    columns = len(rows) if rank is None else rank
+    if lora_b.shape != (mask.d_model, columns) or lora_a.shape[0] != columns:
+        raise ModelError(
+            f"{name} has shape {tuple(lora_b.shape)}, not {(mask.d_model, columns)}", _HINT
+        )
+    chosen = torch.tensor(rows)
+    if rank is None:
+        fits = torch.equal(lora_b, _one_hot(rows, mask.d_model))
+    else:
+        fits = not lora_b.index_fill(0, chosen, 0).any()
+    if not fits:
+        raise ModelError(f"{name} selects other rows", _HINT)
+    return [lora_a] if rank is None else [lora_a, lora_b[chosen]]
 
 
 def lora_config(
@@ -137,7 +102,7 @@ def lora_config(
 
     The base model is named by its digest: a path would tie the bytes to one machine.
     """
-    config = {
+    config: dict[str, Any] = {
         "alpha_pattern": ranks or {},
         "base_model_name_or_path": base,
         "bias": "none",
@@ -156,6 +121,28 @@ def lora_config(
         "use_rslora": False,
     }
     return json.dumps(config, indent=2, sort_keys=True) + "\n"
+
+
+def _config(mask: Mask, rank: int | None) -> str:
+    """The largest rank is `r`, which engines reserve for; smaller ones are the exceptions."""
+    modules = _modules(mask)
+    # Where a layer moves nothing, the bare name "down_proj" would make readers miss its tensors.
+    targets = ["down_proj"] if len(modules) == len(mask.rows) else list(modules)
+    if rank is not None:
+        return lora_config(rank, targets, mask.base_digest)
+    ranks = {module: len(rows) for module, rows in modules.items() if len(rows) != mask.rank}
+    return lora_config(mask.rank, targets, mask.base_digest, ranks)
+
+
+def _modules(mask: Mask) -> dict[str, tuple[int, ...]]:
+    """Module path -> rows, of the layers that have any."""
+    return {
+        f"model.layers.{layer}.mlp.down_proj": rows for layer, rows in enumerate(mask.rows) if rows
+    }
+
+
+def _plain(tensor: Tensor) -> Tensor:
+    return tensor.detach().float().cpu().contiguous()
 
 
 def _one_hot(rows: Sequence[int], d_model: int) -> Tensor:

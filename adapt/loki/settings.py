@@ -1,6 +1,6 @@
 """How rows are trained: the settings of one implanting run, checked. Loads no torch.
 
-Called by adapt.loki.training, adapt.cycle_learning and examples.skill.
+Called by adapt.loki, adapt.stages, adapt.cycle_learning and examples.skill.
 """
 
 from dataclasses import dataclass
@@ -24,6 +24,9 @@ def chosen(update: UpdateSettings) -> dict[str, Any]:
 class ImplantSettings:
     """How rows are trained."""
 
+    rank: int | None = None
+    """None moves whole rows (LoKI). A rank moves them by a product of two matrices (LoKI*). Of the
+    methods that LoKI is compared with, LoRA's kind takes it too, and 16 without it."""
     epochs: int = 3
     optimizer: Literal["muon", "adamw"] = "muon"
     """Muon orthogonalises each layer's step: in as many steps it learns more and disturbs less
@@ -46,6 +49,10 @@ class ImplantSettings:
     max_length: int = 1024
     """Longer examples are left out and counted."""
     grad_clip: float = 1.0
+    accumulate: int = 1
+    """A step's batch goes through the model in so many parts: less memory, the same step."""
+    gradient_checkpointing: bool = False
+    """Layers are run again in the backward pass: far less memory, a third more time."""
     patience: int = 0
     """Stop after so many epochs without a lower held-out loss and keep the best rows; 0: never."""
     checkpoint_every: int = 100
@@ -60,7 +67,7 @@ class ImplantSettings:
     def __post_init__(self) -> None:
         for name in (
             "epochs", "learning_rate", "batch_tokens", "batch_examples", "grad_clip",
-            "checkpoint_every", "first_token_weight",
+            "checkpoint_every", "first_token_weight", "accumulate",
         ):  # fmt: skip
             if not getattr(self, name) > 0:
                 raise ConfigError(f"implant {name} is {getattr(self, name)}", "set it above 0")
@@ -76,5 +83,7 @@ class ImplantSettings:
         for name in ("replay_examples", "replay_weight"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"implant {name} is {getattr(self, name)}", "use 0 or more")
+        if self.rank is not None and self.rank < 1:
+            raise ConfigError(f"implant rank is {self.rank}", "set it above 0, or leave it out")
         if not 0 <= self.warmup < 1:
             raise ConfigError(f"implant warmup is {self.warmup}", "use a part of 1, such as 0.05")

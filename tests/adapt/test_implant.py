@@ -12,9 +12,9 @@ from tiny_models import build_tiny_model
 from torch.nn import functional
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from adapt.loki import training
 from adapt.loki.batches import collate, plan, plan_replay, prepare
 from adapt.loki.implant import implant
+from adapt.loki.optimizers import make_optimizers, rate_factor
 from adapt.loki.selection import Mask
 from adapt.loki.settings import ImplantSettings
 from adapt.render import Rendered, Renderer
@@ -94,9 +94,9 @@ def train_with_peft(model, tokenizer, settings):
     sequences = prepare(Renderer(tokenizer), EXAMPLES, 512).sequences
     lengths = [len(s.token_ids) for s in sequences]
     steps = [b for e in range(settings.epochs) for b in plan(lengths, settings.batch_tokens, 0, e)]
-    optimizer = training.make_optimizer(trained, settings)
+    optimizer = make_optimizers(trained, settings)[0]
     for step, indices in enumerate(steps):
-        optimizer.param_groups[0]["lr"] = settings.learning_rate * training.rate_factor(
+        optimizer.param_groups[0]["lr"] = settings.learning_rate * rate_factor(
             step, len(steps), settings
         )
         batch = collate([sequences[i] for i in indices])
@@ -119,8 +119,10 @@ def test_rows_train_as_peft_trains_them(model, model_dir, tokenizer, tmp_path, o
     other = AutoModelForCausalLM.from_pretrained(model_dir)
     theirs = train_with_peft(other, tokenizer, settings)
     assert max(float(p.abs().max()) for p in ours) > 1e-3
+    # Muon orthogonalises in bfloat16, where one rounding more or less becomes many.
+    tolerance = 1e-6 if optimizer == "adamw" else 1e-4
     for mine, plain in zip(ours, theirs, strict=True):
-        assert torch.allclose(mine, plain, atol=2e-5)
+        assert torch.allclose(mine, plain, atol=tolerance)
 
 
 def test_nothing_but_the_selected_rows_moves(model, model_dir, tokenizer, tmp_path):
