@@ -145,7 +145,7 @@ def _failure(module: str, work_dir: Path, code: int) -> StageError:
 
 def main(module: str, work_dir: Path) -> int:
     """The child: call the function and write its result. Its exit code is 0 or 1."""
-    _die_with_parent()
+    die_with_parent(int(os.environ[_PARENT]))
     # Ctrl-C reaches the whole group: die at once, for a parent that waits in another thread.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     # Libraries print; only progress lines may reach the parent.
@@ -171,13 +171,17 @@ def main(module: str, work_dir: Path) -> int:
         return 1
 
 
-def _die_with_parent() -> None:
-    """Ask the kernel for SIGKILL when the parent dies. Linux only; elsewhere the child runs on."""
+def die_with_parent(parent: int) -> None:
+    """Ask the kernel for SIGKILL when the process `parent`, which started this one, dies.
+
+    It is the thread that started this process whose end counts. Linux only; elsewhere the child
+    runs on.
+    """
     if not sys.platform.startswith("linux"):
         return
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     # The parent may have died before the request to the kernel was made.
-    if os.getppid() != int(os.environ[_PARENT]):
+    if os.getppid() != parent:
         os._exit(1)
 
 
