@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from adapt.commands import Options
-from adapt.commands.groups import cycles, source, versions
+from adapt.commands.groups import cycles, loki, source, versions
 from store.errors import PerennialError, UserError
 
 _SHARED = ("--home", "--json")
@@ -49,6 +49,7 @@ app = typer.Typer(
 app.add_typer(source, name="source")
 app.add_typer(versions, name="versions")
 app.add_typer(cycles, name="cycles")
+app.add_typer(loki, name="loki")
 
 Model = Annotated[
     str | None, typer.Option(help="`pico`, a model directory, or a hub name.", metavar="MODEL")
@@ -147,6 +148,22 @@ def bench(context: typer.Context, name: str) -> None:
     from adapt.commands.bench import bench
 
     raise typer.Exit(bench(context.obj, name))
+
+
+@app.command()
+def reproduce(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="`loki`.")],
+    out: Annotated[Path, typer.Option(help="Folder of the results; a stopped study goes on.")],
+    seeds: Annotated[int, typer.Option(help="Worlds that every method learns.")] = 5,
+    only: Annotated[
+        list[str] | None, typer.Option(help="One method (again for more); all without.")
+    ] = None,
+) -> None:
+    """Run the study behind the defaults again: hours on two cores, with a picture of each table."""
+    from adapt.commands.reproduce import reproduce
+
+    raise typer.Exit(reproduce(context.obj, name, out, seeds, only or []))
 
 
 @app.command()

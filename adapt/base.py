@@ -8,6 +8,7 @@ import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from store.errors import ModelError
@@ -36,6 +37,18 @@ class BaseModel:
     def version_name(self) -> str:
         """The name under which the unmodified base is served."""
         return f"v0-{self.digest[:6]}"
+
+    @cached_property
+    def d_model(self) -> int:
+        """Width of the residual stream, from the model's configuration."""
+        try:
+            config = json.loads((self.path / "config.json").read_text())
+            return int(config.get("text_config", config)["hidden_size"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ModelError(
+                f"{self.path / 'config.json'} tells no hidden_size: {error}",
+                "give the directory of a transformers model",
+            ) from error
 
     @property
     def general_corpus(self) -> Path | None:

@@ -11,10 +11,12 @@ from pathlib import Path
 from adapt.base import read_conversations
 from adapt.cycle_context import Context, Outputs
 from adapt.gather import gather
-from adapt.loki.selection import Mask
+from adapt.loki.selection import Mask, rows_per_layer
 from adapt.loki.settings import chosen
 from adapt.runtime import Runtime
 from adapt.synthesize import synthesize
+from agent.config import lora_rank_for
+from store.errors import ConfigError
 from store.files import write_atomic
 from store.records import (
     DocumentState,
@@ -79,11 +81,15 @@ async def synthesize_examples(context: Context, corpus: Outputs) -> Outputs:
 
 
 async def attribute_base(context: Context) -> Outputs:
-    """The rows that may change: once per base, quota and corpus, then read from the home."""
+    """The rows that may change: once per base, corpus and rule, then read from the home."""
     runtime = context.runtime
-    quota = runtime.settings.update.quota_percent
-    corpus = runtime.general_corpus()
-    key = digest_of([runtime.base.digest, quota, corpus.read_bytes().hex() if corpus else None])
+    update = runtime.settings.update
+    # What no engine can serve must not be trained for hours first.
+    _check_rank(runtime, rows_per_layer(runtime.base.d_model, update.quota_percent))
+    corpus = runtime.attribution_corpus()
+    chosen_by = [update.quota_percent, update.row_rule, update.attribution]
+    text = corpus.read_bytes().hex() if corpus else None
+    key = digest_of([runtime.base.digest, *chosen_by, text])
     folder = runtime.home.path / "masks"
     path = folder / f"{key[:16]}.json"
     if not path.is_file():
@@ -92,13 +98,28 @@ async def attribute_base(context: Context) -> Outputs:
             "base_digest": runtime.base.digest,
             "conversations": str(corpus) if corpus else None,
             "prompts": 300,
-            "quota_percent": quota,
-            "seed": runtime.settings.update.seed,
+            "quota_percent": update.quota_percent,
+            "rule": update.row_rule,
+            "definition": update.attribution,
+            "seed": update.seed,
         }
         await context.child("adapt.stages:attribute_stage", request)
         folder.mkdir(exist_ok=True)
         write_atomic(path, (context.work / "child" / "mask.json").read_bytes())
-    return {"mask": Mask.load(path).digest, "mask_path": str(path)}
+    mask = Mask.load(path)
+    _check_rank(runtime, mask.rank)
+    return {"mask": mask.digest, "mask_path": str(path)}
+
+
+def _check_rank(runtime: Runtime, rows: int) -> None:
+    """Raises ConfigError when so many rows of a layer are more than the engine can serve."""
+    most = runtime.settings.engine.max_lora_rank
+    if rows > most:
+        raise ConfigError(
+            f"an update of {rows} rows per layer is an adapter of rank {rows}, and the engine "
+            f"takes at most {most}",
+            f"set engine.max_lora_rank to {lora_rank_for(rows)}, or lower update.quota_percent",
+        )
 
 
 async def implant_update(

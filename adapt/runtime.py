@@ -44,12 +44,17 @@ class Runtime:
 
     def general_corpus(self) -> Path | None:
         """Conversations that stand for what must be kept: the user's own, or the model's."""
-        own = self.settings.update.general_corpus
-        if own is None:
-            return self.base.general_corpus
-        if not own.is_file():
+        return self._own_file("general_corpus") or self.base.general_corpus
+
+    def attribution_corpus(self) -> Path | None:
+        """What contributions are measured over: the user's own, or the general corpus."""
+        return self._own_file("attribution_corpus") or self.general_corpus()
+
+    def _own_file(self, name: str) -> Path | None:
+        own: Path | None = getattr(self.settings.update, name)
+        if own is not None and not own.is_file():
             raise ConfigError(
-                f"update.general_corpus {own} is not a file",
+                f"update.{name} {own} is not a file",
                 "give a JSON-lines file of conversations, or leave the key out",
             )
         return own

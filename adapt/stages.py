@@ -7,7 +7,6 @@ with the same bytes, and an interrupted implant goes on from its checkpoint.
 Common request fields: `model_dir` (path), `threads` (optional; 0 leaves the process's own).
 """
 
-import random
 import time
 from collections.abc import Callable
 from dataclasses import asdict
@@ -17,10 +16,9 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from adapt.base import read_conversations
 from adapt.compose import Part, compose
 from adapt.loki.attribution import attribute
-from adapt.loki.batches import cut_prompts
+from adapt.loki.corpus import read_corpus
 from adapt.loki.implant import implant
 from adapt.loki.selection import Mask, select
 from adapt.loki.settings import ImplantSettings
@@ -28,7 +26,7 @@ from adapt.probe import make_probe
 from adapt.render import Renderer
 from agent.prompts import SYSTEM
 from store.errors import ConfigError, ModelError, UserError
-from store.records import Example, digest_of
+from store.records import Example
 
 Progress = Callable[[dict[str, Any]], None]
 
@@ -36,11 +34,12 @@ _MAX_PROMPT = 512
 
 
 def attribute_stage(request: dict[str, Any], work_dir: Path, progress: Progress) -> dict[str, Any]:
-    """Score the rows over general conversations and select a mask.
+    """Score the rows over general prompts and select a mask.
 
-    Request: `conversations` (JSON-lines file; a seeded sample of `prompts` of them is used, each
-    cut at a random place of its answers), `quota_percent`, `seed`, `base_digest`, optional `rule`.
-    Result: `mask` and `counts` (paths), `digest` (of the mask), `rank`, `samples`, `seconds`.
+    Request: `conversations` (a file that adapt.loki.corpus reads, `prompts` of which are used),
+    `quota_percent`, `seed`, `base_digest`, optional `rule` and `definition`.
+    Result: `mask` and `attribution` (paths), `digest` (of the mask), `rank`, `definition`,
+    `samples`, `corpus` (in words), `corpus_digest`, `seconds`. An interrupted stage goes on.
     """
     began = time.monotonic()
     if not request.get("conversations"):
@@ -48,32 +47,38 @@ def attribute_stage(request: dict[str, Any], work_dir: Path, progress: Progress)
             "this base model brings no general corpus, which attribution needs",
             "set update.general_corpus to a JSON-lines file of conversations",
         )
-    corpus = Path(request["conversations"])
-    seed, wanted = request.get("seed", 0), request.get("prompts", 300)
-    conversations = read_conversations(corpus)
-    chosen = random.Random(f"{seed}/attribute").sample(
-        conversations, min(wanted, len(conversations))
-    )
+    seed = request.get("seed", 0)
     model, tokenizer = _load(request)
-    renderer = Renderer(tokenizer)
-    counts = attribute(
+    corpus = read_corpus(
+        Path(request["conversations"]),
+        Renderer(tokenizer),
+        prompts=request.get("prompts", 300),
+        seed=seed,
+    )
+    found = attribute(
         model,
-        cut_prompts([renderer(example) for example in chosen], seed, _MAX_PROMPT),
+        corpus.prompts,
         request["quota_percent"],
-        progress=lambda done, total: progress({"done": done, "total": total, "text": "prompts"}),
-    )
-    counts.save(work_dir / "counts.json")
-    corpus_digest = digest_of([example.digest for example in chosen])
-    mask = select(
-        counts, request["base_digest"], corpus_digest, request.get("rule", "lowest"), seed
-    )
+        definition=request.get("definition", "release"),
+        progress=lambda so_far: progress(
+            {"done": so_far.done, "total": so_far.total, "text": "prompts",
+             "left": so_far.seconds_left}
+        ),
+        state=work_dir / "state.safetensors",
+        identity=request["base_digest"],
+    ).of(corpus.words, corpus.digest)  # fmt: skip
+    found.save(work_dir / "attribution.safetensors")
+    mask = select(found, request["base_digest"], request.get("rule", "lowest"), seed=seed)
     mask.save(work_dir / "mask.json")
     return {
         "mask": str(work_dir / "mask.json"),
-        "counts": str(work_dir / "counts.json"),
+        "attribution": str(work_dir / "attribution.safetensors"),
         "digest": mask.digest,
         "rank": mask.rank,
-        "samples": counts.samples,
+        "definition": found.definition,
+        "samples": found.samples,
+        "corpus": corpus.words,
+        "corpus_digest": corpus.digest,
         "seconds": time.monotonic() - began,
     }
 

@@ -95,6 +95,16 @@ class UpdateSettings(Section):
 
     quota_percent: float = Field(default=60.0, gt=0.0, le=100.0)
     """Share of the rows of each layer's down projection that may change, in percent."""
+    row_rule: Literal[
+        "lowest", "highest", "global-lowest", "global-highest", "magnitude", "random"
+    ] = "lowest"
+    """How these rows are chosen: those that contribute least to what is known (LoKI's rule), or
+    one of the rules it is compared with."""
+    attribution: Literal["release", "paper", "captum"] = "release"
+    """Which of LoKI's three published definitions of a row's contribution is used."""
+    attribution_corpus: Path | None = None
+    """JSON-lines file of conversations, prompts or MMLU questions over which contributions are
+    measured. Unset: the general corpus."""
     epochs: int = Field(default=4, ge=1)
     """Passes over the examples of one update."""
     learning_rate: float = Field(default=1.8e-2, gt=0.0)

@@ -78,13 +78,14 @@ def make_mask(place: Workplace) -> Mask:
     renderer = Renderer(place.tokenizer)
     prompts = cut_prompts([renderer(e) for e in corpus], place.seed, 512)
     with bar("attribution") as show:
-        counts = attribute(
+        found = attribute(
             load_model(place.base),
             prompts,
             update.quota_percent,
             progress=lambda done, total: show(done, total, ""),
         )
-    mask = select(counts, place.base.digest, digest_of([e.digest for e in corpus]))
+    corpus_digest = digest_of([e.digest for e in corpus])
+    mask = select(found.of(f"{len(corpus)} conversations", corpus_digest), place.base.digest)
     mask.save(path)
     return mask
 

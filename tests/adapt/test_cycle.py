@@ -153,6 +153,24 @@ def test_what_was_made_ahead_is_used_and_changes_nothing(
     asyncio.run(scenario())
 
 
+def test_more_rows_than_the_engine_serves_are_refused_before_any_is_scored(
+    model: Path, inbox: Path, tmp_path: Path
+) -> None:
+    async def scenario() -> None:
+        home = Home(tmp_path / "home")
+        with home.lock(), Store.open(home, HashEmbedder()) as store:
+            runtime, _ = build_runtime(home, store, model, inbox)
+            engine = runtime.settings.engine.model_copy(update={"max_lora_rank": 1})
+            runtime.settings = runtime.settings.model_copy(update={"engine": engine})
+            cycle = await run_cycle(runtime, silent)
+            await runtime.engine.close()
+            assert cycle.state is CycleState.FAILED
+            assert "6 rows per layer" in (cycle.error or "")
+            assert not (home.cycles / "0001" / "attribute" / "child").exists()
+
+    asyncio.run(scenario())
+
+
 def test_nothing_new_is_skipped(model: Path, inbox: Path, tmp_path: Path) -> None:
     """A second cycle over the same folder trains nothing."""
     home = tmp_path / "home"

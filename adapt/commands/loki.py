@@ -1,0 +1,113 @@
+"""`perennial loki`: which rows of a model matter least, chosen and looked at."""
+
+import tempfile
+from pathlib import Path
+from typing import Any, cast
+
+from rich.console import Group
+
+from adapt.base import find_model
+from adapt.commands import Options
+from adapt.loki.heat_map import layer_rows, write_html, write_png
+from adapt.loki.scores import Attribution
+from adapt.loki.selection import Mask, Rule, select
+from adapt.show import CycleView, table
+from adapt.stage import run_stage
+from store.errors import ConfigError, ModelError
+
+FOUND, MASK = "attribution.safetensors", "mask.json"
+
+
+def attribute(
+    options: Options, out: Path, model: str | None, corpus: Path | None, given: dict[str, Any]
+) -> int:
+    """Score the rows over a corpus into the folder `out`; it goes on where it was stopped.
+
+    `given`: `definition`, `quota`, `prompts`, `seed`, `workers`; None where the user said nothing.
+    """
+    update = options.settings().update
+    # Digests are kept in a folder of this run: looking at a model makes no home.
+    with tempfile.TemporaryDirectory() as cache:
+        base = find_model(options.settings(model=model).model, Path(cache))
+    path = corpus or update.general_corpus or base.general_corpus
+    if path is None or not path.is_file():
+        raise ConfigError(
+            f"the corpus {path} is not a file" if path else "this model brings no general corpus",
+            "give --corpus: a JSON-lines file of conversations, prompts or MMLU questions",
+        )
+    request = {
+        "model_dir": str(base.path),
+        "base_digest": base.digest,
+        "conversations": str(path.resolve()),
+        "quota_percent": given.pop("quota") or update.quota_percent,
+        **{name: value for name, value in given.items() if value is not None},
+    }
+    with CycleView() as view:
+
+        def moving(said: dict[str, Any]) -> None:
+            left = f", {said['left']:.0f} s left" if said.get("left") is not None else ""
+            view.moving(f"scoring the rows, {said['done']} of {said['total']} prompts{left}")
+
+        view.moving("loading the model")
+        result = run_stage("adapt.stages:attribute_stage", request, out, moving)
+    facts = {k: result[k] for k in ("definition", "corpus", "corpus_digest", "samples", "seconds")}
+    value = facts | {"attribution": str(out / FOUND), "mask": str(out / MASK)}
+    lines = [f"{name.replace('_', ' '):<14} {text}" for name, text in value.items()]
+    options.put(value, "\n".join(lines))
+    return 0
+
+
+def select_rows(
+    options: Options, source: Path, out: Path, rule: str, quota: float | None, rows: int | None,
+    seed: int, base: str | None,
+) -> int:  # fmt: skip
+    """Choose rows of an attribution by a rule, and write the mask."""
+    if quota is not None and rows is not None:
+        raise ConfigError(f"--quota {quota:g} and --rows {rows} are both given", "give one")
+    found, beside = _read(source)
+    digest = base or (beside.base_digest if beside else "")
+    if not digest:
+        raise ConfigError(f"{source} has no {MASK} that names its base", "give --base DIGEST")
+    mask = select(found, digest, cast(Rule, rule), quota=quota, rows=rows, seed=seed)
+    mask.save(out)
+    value = {
+        "mask": str(out), "digest": mask.digest, "rule": mask.rule, "rank": mask.rank,
+        "quota": mask.quota, "rows": [len(layer) for layer in mask.rows],
+    }  # fmt: skip
+    options.put(value, f"{mask.rule}: {sum(value['rows'])} rows, rank {mask.rank}, in {out}")
+    return 0
+
+
+def inspect(
+    options: Options, source: Path, mask: Path | None, png: Path | None, html: Path | None
+) -> int:
+    """What an attribution says of each layer, and a heat map of its rows."""
+    found, beside = _read(source)
+    chosen = Mask.load(mask) if mask else beside
+    if chosen is not None and (len(chosen.rows), chosen.d_model) != found.shape:
+        raise ModelError(
+            f"the mask has {len(chosen.rows)} layers of {chosen.d_model} rows, the attribution "
+            f"{found.shape[0]} of {found.shape[1]}",
+            "give the mask that was selected from this attribution",
+        )
+    rows = layer_rows(found, chosen)
+    for path, write in ((png, write_png), (html, write_html)):
+        if path is not None:
+            write(found, chosen, path)
+    value = {
+        "definition": found.definition, "steps": found.steps, "samples": found.samples,
+        "corpus": found.corpus, "corpus_digest": found.corpus_digest,
+        "rule": chosen.rule if chosen else None, "layers": rows,
+        "pictures": [str(path) for path in (png, html) if path],
+    }  # fmt: skip
+    head = f"{found.definition}, {found.steps} steps, {found.samples} samples: {found.corpus}"
+    drawn = [f"written: {', '.join(value['pictures'])}"] if value["pictures"] else []
+    options.put(value, Group(head, table(rows, *rows[0]), *drawn))
+    return 0
+
+
+def _read(source: Path) -> tuple[Attribution, Mask | None]:
+    """An attribution, by its file or its folder, and the mask that lies beside it."""
+    path = source / FOUND if source.is_dir() else source
+    mask = path.parent / MASK
+    return Attribution.load(path), Mask.load(mask) if mask.is_file() else None

@@ -1,0 +1,1 @@
+"""Studies that compare methods on the embedded model: `perennial reproduce NAME`."""
