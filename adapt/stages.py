@@ -7,8 +7,11 @@ with the same bytes, and an interrupted implant goes on from its checkpoint.
 Common request fields: `model_dir` (path), `threads` (optional; 0 leaves the process's own).
 """
 
+import functools
+import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,10 +21,12 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from adapt.compose import Part, compose
 from adapt.loki.attribution import attribute
-from adapt.loki.corpus import read_corpus
+from adapt.loki.corpus import Corpus, read_corpus
 from adapt.loki.implant import implant
+from adapt.loki.scores import Attribution
 from adapt.loki.selection import Mask, select
 from adapt.loki.settings import ImplantSettings
+from adapt.loki.workers import attribute_in_workers
 from adapt.probe import make_probe
 from adapt.render import Renderer
 from agent.prompts import SYSTEM
@@ -37,7 +42,7 @@ def attribute_stage(request: dict[str, Any], work_dir: Path, progress: Progress)
     """Score the rows over general prompts and select a mask.
 
     Request: `conversations` (a file that adapt.loki.corpus reads, `prompts` of which are used),
-    `quota_percent`, `seed`, `base_digest`, optional `rule` and `definition`.
+    `quota_percent`, `seed`, `base_digest`, optional `rule`, `definition` and `workers`.
     Result: `mask` and `attribution` (paths), `digest` (of the mask), `rank`, `definition`,
     `samples`, `corpus` (in words), `corpus_digest`, `seconds`. An interrupted stage goes on.
     """
@@ -48,25 +53,14 @@ def attribute_stage(request: dict[str, Any], work_dir: Path, progress: Progress)
             "set update.general_corpus to a JSON-lines file of conversations",
         )
     seed = request.get("seed", 0)
-    model, tokenizer = _load(request)
+    _set_threads(request)
     corpus = read_corpus(
         Path(request["conversations"]),
-        Renderer(tokenizer),
+        Renderer(_tokenizer(request["model_dir"])),
         prompts=request.get("prompts", 300),
         seed=seed,
     )
-    found = attribute(
-        model,
-        corpus.prompts,
-        request["quota_percent"],
-        definition=request.get("definition", "release"),
-        progress=lambda so_far: progress(
-            {"done": so_far.done, "total": so_far.total, "text": "prompts",
-             "left": so_far.seconds_left}
-        ),
-        state=work_dir / "state.safetensors",
-        identity=request["base_digest"],
-    ).of(corpus.words, corpus.digest)  # fmt: skip
+    found = _attributed(request, corpus, work_dir, progress).of(corpus.words, corpus.digest)
     found.save(work_dir / "attribution.safetensors")
     mask = select(found, request["base_digest"], request.get("rule", "lowest"), seed=seed)
     mask.save(work_dir / "mask.json")
@@ -81,6 +75,26 @@ def attribute_stage(request: dict[str, Any], work_dir: Path, progress: Progress)
         "corpus_digest": corpus.digest,
         "seconds": time.monotonic() - began,
     }
+
+
+def _attributed(
+    request: dict[str, Any], corpus: Corpus, work_dir: Path, progress: Progress
+) -> Attribution:
+    """The corpus scored, in this process or in `workers` of them."""
+    given: dict[str, Any] = {
+        "definition": request.get("definition", "release"),
+        "progress": lambda far: progress(
+            {"done": far.done, "total": far.total, "text": "prompts", "left": far.seconds_left}
+        ),
+        "state": work_dir / "state.safetensors",
+        "identity": request["base_digest"],
+    }
+    prompts, quota, workers = corpus.prompts, request["quota_percent"], request.get("workers", 1)
+    if workers == 1:
+        return attribute(_model(request["model_dir"]), prompts, quota, **given)
+    threads = request.get("threads") or max(1, (os.cpu_count() or 1) // workers)
+    load = functools.partial(_model, request["model_dir"])
+    return attribute_in_workers(load, prompts, quota, workers=workers, threads=threads, **given)
 
 
 def implant_stage(request: dict[str, Any], work_dir: Path, progress: Progress) -> dict[str, Any]:
@@ -169,24 +183,39 @@ def _set_threads(request: dict[str, Any]) -> None:
 
 
 def _load(request: dict[str, Any]) -> tuple[Any, Any]:
-    """Model and tokenizer: float32 on a CPU, the stored type on a GPU when there is one."""
+    """Model and tokenizer of a request."""
     _set_threads(request)
-    gpu = torch.cuda.is_available()
-    path = request["model_dir"]
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(path)
+    return _model(request["model_dir"]), _tokenizer(request["model_dir"])
+
+
+def _tokenizer(path: str) -> Any:
+    with _readable(path):
+        return AutoTokenizer.from_pretrained(path)
+
+
+def _model(path: str, device: str = "") -> Any:
+    """Ready to run: float32 on a CPU, the stored type on a GPU. By default a GPU if there is."""
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    gpu = device != "cpu"
+    with _readable(path):
         model: Any = AutoModelForCausalLM.from_pretrained(
             path,
             dtype="auto" if gpu else torch.float32,
             # On a CPU the fused kernel's backward pass is the slower one.
             attn_implementation="sdpa" if gpu else "eager",
         )
+    return model.eval().to(device)
+
+
+@contextmanager
+def _readable(path: str) -> Iterator[None]:
+    try:
+        yield
     except (OSError, ValueError, RuntimeError, KeyError) as error:
         raise ModelError(
             f"the model {path} cannot be loaded: {error}",
             "it needs config.json, safetensors weights and a tokenizer",
         ) from error
-    return model.eval().to("cuda" if gpu else "cpu"), tokenizer
 
 
 def _examples(path: str) -> list[Example]:

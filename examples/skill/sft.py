@@ -82,7 +82,7 @@ def make_mask(place: Workplace) -> Mask:
             load_model(place.base),
             prompts,
             update.quota_percent,
-            progress=lambda done, total: show(done, total, ""),
+            progress=lambda so_far: show(so_far.done, so_far.total, ""),
         )
     corpus_digest = digest_of([e.digest for e in corpus])
     mask = select(found.of(f"{len(corpus)} conversations", corpus_digest), place.base.digest)

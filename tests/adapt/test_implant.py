@@ -10,42 +10,19 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from tiny_models import build_tiny_model
 from torch.nn import functional
+from training_examples import EXAMPLES, MASK, QUICK, example, plain_logits
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from adapt.compose import Part, compose
 from adapt.loki.batches import collate, plan, plan_replay, prepare
 from adapt.loki.implant import implant
 from adapt.loki.optimizers import make_optimizers, rate_factor
+from adapt.loki.row_layers import installed_rows
+from adapt.loki.rows import load_rows
 from adapt.loki.selection import Mask
-from adapt.loki.settings import ImplantSettings
 from adapt.render import Rendered, Renderer
-from store.errors import ModelError, StageError
+from store.errors import ConfigError, ModelError, StageError
 from store.files import digest_of_directory
-from store.records import Example, Message, digest_of
-
-MASK = Mask(((1, 5, 30), (0, 2, 63)), 64, 5.0, "lowest", "b" * 64, "c" * 64)
-QUICK = ImplantSettings(
-    epochs=3,
-    learning_rate=5e-3,
-    batch_tokens=200,
-    checkpoint_every=4,
-    threads=1,
-    precision="float32",
-)
-
-
-def example(index: int) -> Example:
-    messages = (
-        Message(role="user", content=f"what is number {index}"),
-        Message(
-            role="assistant", content=f"the answer is {index * index} " * (1 + index % 3), loss=True
-        ),
-    )
-    return Example(
-        digest=digest_of(index), kind="qa", messages=messages, documents=("d",), split="train"
-    )
-
-
-EXAMPLES = [example(index) for index in range(20)]
 
 
 @pytest.fixture(scope="module")
@@ -69,28 +46,27 @@ def one_hot(rows):
     return selector
 
 
-def plain_logits(model, sequences):
-    """Each sequence run alone: logits [K, vocabulary] where a token with loss comes next."""
-    found = []
-    for sequence in sequences:
-        logits = model(input_ids=torch.tensor([sequence.token_ids])).logits[0]
-        found.append(logits[:-1][torch.tensor(sequence.loss_mask[1:])])
-    return torch.cat(found)
-
-
 def train_with_peft(model, tokenizer, settings):
-    """The same optimisation, plainly: PEFT's LoRA with a frozen one-hot lora_B."""
-    lora = LoraConfig(r=3, lora_alpha=3, target_modules=["down_proj"], task_type="CAUSAL_LM")
+    """The same optimisation, plainly: PEFT's LoRA with a frozen one-hot lora_B; for LoKI* with a
+    lora_B whose gradient is that of the rows alone."""
+    rank = settings.rank or 3
+    with installed_rows(model, MASK, settings.rank, settings.seed) as rows:
+        start = [parameter.detach().clone() for parameter in rows]
+    lora = LoraConfig(r=rank, lora_alpha=rank, target_modules=["down_proj"], task_type="CAUSAL_LM")
     wrapped = get_peft_model(model, lora)
     trained = []
     for name, parameter in wrapped.named_parameters():
-        layer = int(name.split(".")[4]) if "layers" in name else 0
-        if "lora_B" in name:
-            parameter.data.copy_(one_hot(MASK.rows[layer]))
+        selector = one_hot(MASK.rows[int(name.split(".")[4])]) if "lora_B" in name else None
+        parameter.requires_grad_(False)
         if "lora_A" in name:
-            parameter.data.zero_()
-            trained.append(parameter)
-        parameter.requires_grad_("lora_A" in name)
+            parameter.data.copy_(start[len(trained)])
+        elif selector is not None and settings.rank is None:
+            parameter.data.copy_(selector)
+        if "lora_A" in name or (selector is not None and settings.rank):
+            trained.append(parameter.requires_grad_(True))
+        if selector is not None and settings.rank:
+            chosen = selector.any(1, keepdim=True)
+            parameter.register_hook(lambda grad, chosen=chosen: grad * chosen)
     sequences = prepare(Renderer(tokenizer), EXAMPLES, 512).sequences
     lengths = [len(s.token_ids) for s in sequences]
     steps = [b for e in range(settings.epochs) for b in plan(lengths, settings.batch_tokens, 0, e)]
@@ -110,12 +86,14 @@ def train_with_peft(model, tokenizer, settings):
     return trained
 
 
-@pytest.mark.parametrize("optimizer", ["muon", "adamw"])
-def test_rows_train_as_peft_trains_them(model, model_dir, tokenizer, tmp_path, optimizer):
-    settings = replace(QUICK, optimizer=optimizer)
+@pytest.mark.parametrize(("optimizer", "rank"), [("muon", None), ("adamw", None), ("adamw", 2)])
+def test_rows_train_as_peft_trains_them(model, model_dir, tokenizer, tmp_path, optimizer, rank):
+    """LoKI with both optimisers, and LoKI*."""
+    settings = replace(QUICK, optimizer=optimizer, rank=rank)
     implant(model, tokenizer, EXAMPLES, MASK, settings, tmp_path / "out")
     loaded = PeftModel.from_pretrained(model, str(tmp_path / "out"))
-    ours = [p for n, p in loaded.named_parameters() if "lora_A" in n]
+    kinds = ("lora_A", "lora_B") if rank else ("lora_A",)
+    ours = [p for n, p in loaded.named_parameters() if any(kind in n for kind in kinds)]
     other = AutoModelForCausalLM.from_pretrained(model_dir)
     theirs = train_with_peft(other, tokenizer, settings)
     assert max(float(p.abs().max()) for p in ours) > 1e-3
@@ -125,8 +103,16 @@ def test_rows_train_as_peft_trains_them(model, model_dir, tokenizer, tmp_path, o
         assert torch.allclose(mine, plain, atol=tolerance)
 
 
-def test_nothing_but_the_selected_rows_moves(model, model_dir, tokenizer, tmp_path):
-    result = implant(model, tokenizer, EXAMPLES, MASK, QUICK, tmp_path / "out")
+UNEVEN = Mask(((), (0, 2, 9, 63)), 64, 3.0, "global-lowest", "b" * 64, "c" * 64)
+"""As a global rule may choose: one layer has no rows."""
+
+
+@pytest.mark.parametrize("rank", [None, 2])
+@pytest.mark.parametrize("mask", [MASK, UNEVEN], ids=["even", "uneven"])
+def test_nothing_but_the_selected_rows_moves(model, model_dir, tokenizer, tmp_path, mask, rank):
+    """LoKI and LoKI*, read by PEFT and merged: every other number is the base's, bit for bit."""
+    settings = replace(QUICK, rank=rank)
+    result = implant(model, tokenizer, EXAMPLES, mask, settings, tmp_path / "out")
     assert result.last_loss < result.first_loss
     base = AutoModelForCausalLM.from_pretrained(model_dir).state_dict()
     assert all(torch.equal(base[name], value) for name, value in model.state_dict().items())
@@ -135,7 +121,7 @@ def test_nothing_but_the_selected_rows_moves(model, model_dir, tokenizer, tmp_pa
         if not name.endswith("down_proj.weight"):
             assert torch.equal(value, base[name]), name
             continue
-        rows = list(MASK.rows[int(name.split(".")[2])])
+        rows = list(mask.rows[int(name.split(".")[2])])
         others = [row for row in range(64) if row not in rows]
         assert torch.equal(value[others], base[name][others])
         assert (value[rows] != base[name][rows]).any(1).all()
@@ -196,13 +182,63 @@ def test_a_checkpoint_of_other_settings_is_not_used(model, tokenizer, tmp_path):
     assert steps[0] == 1
 
 
-def test_a_warm_start_goes_on_from_the_earlier_rows(model, tokenizer, tmp_path):
-    first = implant(model, tokenizer, EXAMPLES, MASK, QUICK, tmp_path / "a")
+@pytest.mark.parametrize(("mask", "rank"), [(MASK, None), (MASK, 2), (UNEVEN, None), (UNEVEN, 3)])
+def test_a_warm_start_goes_on_from_the_earlier_rows(model, tokenizer, tmp_path, mask, rank):
+    settings = replace(QUICK, rank=rank)
+    first = implant(model, tokenizer, EXAMPLES, mask, settings, tmp_path / "a")
     second = implant(
-        model, tokenizer, EXAMPLES, MASK, QUICK, tmp_path / "b", warm_start=tmp_path / "a"
+        model, tokenizer, EXAMPLES, mask, settings, tmp_path / "b", warm_start=tmp_path / "a"
     )
     assert second.first_loss < first.first_loss
-    assert second.rank == first.rank == 3
+    assert second.rank == first.rank == (rank or mask.rank)
+
+
+def test_a_warm_start_of_another_rank_is_refused(model, tokenizer, tmp_path):
+    implant(model, tokenizer, EXAMPLES, MASK, QUICK, tmp_path / "a")
+    settings = replace(QUICK, rank=2)
+    with pytest.raises(ModelError, match=r"shape \(64, 3\), not \(64, 2\)"):
+        implant(
+            model, tokenizer, EXAMPLES, MASK, settings, tmp_path / "b", warm_start=tmp_path / "a"
+        )
+
+
+def test_rows_of_differing_numbers_load_and_compose(model, tokenizer, tmp_path):
+    """Three rows in one layer and one in the other: PEFT and composition read the same change."""
+    mask = Mask(((7,), (0, 2, 63)), 64, 3.0, "global-lowest", "b" * 64, "c" * 64)
+    implant(model, tokenizer, EXAMPLES, mask, QUICK, tmp_path / "a")
+    composition = compose([Part(tmp_path / "a"), Part(tmp_path / "a")], tmp_path / "twice")
+    assert sorted(composition.ranks.values()) == [2, 6]
+    deltas = load_rows(tmp_path / "a", mask)
+    with torch.no_grad():
+        for layer, rows, delta in zip(model.model.layers, mask.rows, deltas, strict=True):
+            layer.mlp.down_proj.weight[list(rows)] += 2 * delta
+    sequences = prepare(Renderer(tokenizer), EXAMPLES[:2], 512).sequences
+    wanted = plain_logits(model, sequences)
+    with torch.no_grad():
+        for layer, rows, delta in zip(model.model.layers, mask.rows, deltas, strict=True):
+            layer.mlp.down_proj.weight[list(rows)] -= 2 * delta
+    twice = PeftModel.from_pretrained(model, str(tmp_path / "twice"))
+    assert torch.allclose(plain_logits(twice, sequences), wanted, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "match"),
+    [
+        ({"base_digest": "d" * 64}, ModelError, "mask was made for the base bbb"),
+        ({"max_rank": 2}, ConfigError, "rank 3, the engine takes at most 2"),
+        ({"examples": []}, StageError, "no examples"),
+        ({"settings": replace(QUICK, rank=3)}, ConfigError, "no lower rank than its 3 rows"),
+    ],
+)  # fmt: skip
+def test_what_cannot_work_is_refused_before_any_work(
+    model, tokenizer, tmp_path, change, error, match
+):
+    given = {"examples": EXAMPLES, "mask": MASK, "settings": QUICK} | change
+    said = []
+    with pytest.raises(error, match=match):
+        implant(model, tokenizer, out_dir=tmp_path / "out", progress=said.append, **given)
+    assert not said
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_warm_start_of_another_mask_is_refused(model, tokenizer, tmp_path):

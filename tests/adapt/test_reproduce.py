@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -39,7 +40,7 @@ def test_an_answer_is_given_when_greedy_decoding_writes_it(tmp_path: Path) -> No
     """Against real generation: what the model generates is given, another ending is not."""
     folder = build_tiny_model(tmp_path, hidden=64, layers=2)
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    model = AutoModelForCausalLM.from_pretrained(folder).eval()
+    model: Any = AutoModelForCausalLM.from_pretrained(folder).eval()
     renderer = Renderer(tokenizer)
     asked = Message(role="user", content="what is the weather")
     told = Message(role="assistant", content="fox", loss=True)
