@@ -1,7 +1,7 @@
 """The state of a training run, in one file that is either whole or absent.
 
 A checkpoint belongs to one run, told by its identity; that of another run is ignored. It decides
-nothing about when to save. Called by adapt.loki.methods and adapt.loki.training.
+nothing about when to save. Called by adapt.loki.learning and adapt.loki.training.
 """
 
 import json

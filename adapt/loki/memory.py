@@ -1,23 +1,24 @@
 """Memory of a training run: how much it took at most, and how to take less.
 
-It trains nothing. Called by adapt.loki.methods and adapt.bench.implant.
+It trains nothing. Called by adapt.loki.learning and adapt.bench.implant.
 """
 
 import resource
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
 from torch import nn
 
 from adapt.loki.anatomy import decoder_layers
+from adapt.loki.packing import packed_attention
 from store.errors import ModelError
 
 
 @contextmanager
 def recomputed_layers(model: nn.Module, wanted: bool = True) -> Iterator[None]:
-    """Keep only each decoder layer's input for backward, and run the layer again there.
+    """Of packed passes, keep only each layer's input for backward, and run the layer again there.
 
     transformers' own gradient checkpointing. It works on layers in training only, so that they, and
     not what is within, are set so: dropout stays off. Raises ModelError when the model has none.
@@ -33,8 +34,15 @@ def recomputed_layers(model: nn.Module, wanted: bool = True) -> Iterator[None]:
         )
     layers = decoder_layers(model)
     flags = [layer.training for layer in layers]
-    # Nothing within a layer draws random numbers, whose state would have to be kept.
-    transformer.gradient_checkpointing_enable({"use_reentrant": False, "preserve_rng_state": False})
+    transformer.gradient_checkpointing_enable(
+        {
+            "use_reentrant": False,
+            # Nothing within a layer draws random numbers, whose state would have to be kept.
+            "preserve_rng_state": False,
+            # When backward runs a layer again, `packed_hidden` has put the model's own back.
+            "context_fn": lambda: (nullcontext(), packed_attention(model)),
+        }
+    )
     for layer in layers:
         layer.training = True
     try:

@@ -6,7 +6,7 @@ saves nothing. Called by adapt.loki.learning and adapt.bench.implant.
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -134,20 +134,13 @@ def _copied(parameters: Iterable[nn.Parameter]) -> Iterator[None]:
 
 
 def _begin(trained: Sequence[nn.Parameter], start: Sequence[Tensor]) -> None:
-    """Give the parameters these values. Raises ModelError when there are others than fit."""
-    shapes: list[Any] = [[tuple(tensor.shape) for tensor in each] for each in (trained, start)]
-    if shapes[0] != shapes[1]:
-        index = next(
-            (i for i, pair in enumerate(zip(*shapes, strict=False)) if len(set(pair)) > 1), None
-        )
-        what = (
-            f"{len(start)} tensors, not {len(trained)}"
-            if index is None
-            else f"shape {shapes[1][index]} at {index}, not {shapes[0][index]}"
-        )
-        raise ModelError(
-            f"what training starts from has {what}", "start from an adapter of this base model"
-        )
+    """Give the parameters these values. Raises ModelError when others are needed."""
+    hint = "start from what the same method trained on this base model"
+    if len(start) != len(trained):
+        raise ModelError(f"training starts from {len(start)} tensors, not {len(trained)}", hint)
     with torch.no_grad():
-        for parameter, value in zip(trained, start, strict=True):
+        for index, (parameter, value) in enumerate(zip(trained, start, strict=True)):
+            if value.shape != parameter.shape:
+                shapes = f"{tuple(value.shape)} at {index}, not {tuple(parameter.shape)}"
+                raise ModelError(f"training starts from a tensor of shape {shapes}", hint)
             parameter.copy_(value)

@@ -1,6 +1,6 @@
 """The optimisers of a training run, and the rate over its steps.
 
-It takes no step. Called by adapt.loki.methods and adapt.loki.training.
+It takes no step. Called by adapt.loki.learning and adapt.loki.training.
 """
 
 import math

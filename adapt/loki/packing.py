@@ -2,11 +2,12 @@
 
 Everything but attention works on single positions, so it runs on the row as it is; attention runs
 on groups of sequences of similar length. It goes through transformers' attention interface and so
-serves any model that does. It makes no batches and trains nothing. Called by adapt.loki.training
-and adapt.skill.policy.
+serves any model that does. It makes no batches and trains nothing. Called by adapt.loki and
+adapt.skill.policy.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,17 +79,24 @@ def packed_hidden(model: nn.Module, ids: Tensor, packing: Packing) -> Tensor:
 
     `model` is a transformers causal LM. The states are those of each sequence run alone.
     """
+    with packed_attention(model):
+        out = model.get_submodule("model")(
+            input_ids=ids, position_ids=packing.position_ids, use_cache=False, packing=packing
+        )
+    return out.last_hidden_state[0]
+
+
+@contextmanager
+def packed_attention(model: nn.Module) -> Iterator[None]:
+    """Attention within packed sequences. `packed_hidden` has it; a layer run again needs it too."""
     AttentionInterface.register(NAME, _attention)
     config: Any = model.config
     before = config._attn_implementation
     config._attn_implementation = NAME
     try:
-        out = model.get_submodule("model")(
-            input_ids=ids, position_ids=packing.position_ids, use_cache=False, packing=packing
-        )
+        yield
     finally:
         config._attn_implementation = before
-    return out.last_hidden_state[0]
 
 
 def _attention(

@@ -1,6 +1,6 @@
 """One training run: what stays fixed, the state that moves, and what the model says of a batch.
 
-It takes no step. Made by adapt.loki.methods, used by adapt.loki.training.
+It takes no step. Made by adapt.loki.learning, used by adapt.loki.training.
 """
 
 import contextlib

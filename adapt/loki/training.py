@@ -2,7 +2,7 @@
 
 No weight decay, gradient clipping, a rate that rises and falls. On CPU the same run gives the same
 bits, resumed or not. What is minimised is adapt.loki.objective's; it knows no files but its log and
-its checkpoint. Called by adapt.loki.methods.
+its checkpoint. Called by adapt.loki.learning.
 """
 
 import contextlib
