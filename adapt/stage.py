@@ -29,7 +29,7 @@ Progress = Callable[[dict[str, Any]], None]
 REQUEST, RESULT, ERROR, LOG = "request.json", "result.json", "error.json", "log.txt"
 _PARENT = "PERENNIAL_STAGE_PARENT"
 # glibc gives freed tensors back to the kernel and takes them again: a tenth of a training step.
-_MEMORY = {"MALLOC_TRIM_THRESHOLD_": str(1 << 30), "MALLOC_MMAP_THRESHOLD_": str(1 << 25)}
+MEMORY = {"MALLOC_TRIM_THRESHOLD_": str(1 << 30), "MALLOC_MMAP_THRESHOLD_": str(1 << 25)}
 _PR_SET_PDEATHSIG = 1
 
 
@@ -82,7 +82,7 @@ def _run_child(
             stdout=subprocess.PIPE,
             stderr=log,
             env={
-                **_MEMORY,
+                **MEMORY,
                 **os.environ,
                 "PYTHONPATH": os.pathsep.join(paths),
                 _PARENT: str(os.getpid()),

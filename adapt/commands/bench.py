@@ -28,5 +28,13 @@ def _shown(found: dict[str, Any]) -> Group:
         if key != "rows"
     ]
     if rows:
-        parts.append(table(rows, *dict.fromkeys(column for row in rows for column in row)))
+        columns = dict.fromkeys(column for row in rows for column in row)
+        parts.append(table([_rounded(row) for row in rows], *columns))
     return Group(*parts)
+
+
+def _rounded(row: dict[str, Any]) -> dict[str, Any]:
+    """Three digits each: differences may be very small, and seconds many."""
+    return {
+        name: f"{value:.3g}" if isinstance(value, float) else value for name, value in row.items()
+    }

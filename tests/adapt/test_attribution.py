@@ -7,11 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from captum.attr import LayerIntegratedGradients
-from plain_attribution import plain_scores
 from tiny_models import build_tiny_model
 from transformers import AutoModelForCausalLM
 
+from adapt.bench.plain_attribution import captum_scores, plain_scores
 from adapt.loki.attribution import Scorer, attribute, tally
 from adapt.loki.definitions import DEFINITIONS
 from adapt.loki.plan import facts_of, make_plan
@@ -114,20 +113,7 @@ def test_captum_is_captums_own(tmp_path: Path) -> None:
     batch = prompts(12, 20)
     found = scores_of(model, batch, "captum")
     for index, prompt in enumerate(batch):
-        ids = torch.tensor([prompt])
-        token = int(model(ids).logits[0, -1].argmax())
-        for place, layer in enumerate(model.model.layers):
-            method = LayerIntegratedGradients(
-                lambda x: model(x).logits[:, -1].softmax(-1), layer.mlp.down_proj
-            )
-            given: Any = method.attribute(
-                ids,
-                baselines=torch.zeros_like(ids),
-                target=token,
-                n_steps=M,
-                method="riemann_trapezoid",
-            )
-            assert distance(found[index, place], given[0, -1]) < 1e-7
+        assert distance(found[index], captum_scores(model, prompt, M)) < 1e-7
 
 
 @pytest.mark.parametrize("name", EVERY)

@@ -1,0 +1,47 @@
+"""Benchmarks: found by name, and the facts that `kva` reports of two sides."""
+
+import pytest
+import torch
+
+from adapt.bench import BENCHMARKS, find_benchmark
+from adapt.bench.kva import summary
+from adapt.bench.sides import Side, Timed
+from store.errors import NotFoundError
+
+
+def make_model() -> int:
+    return 40
+
+
+def add(model: int, more: int) -> int:
+    return model + more
+
+
+def test_every_name_is_a_function() -> None:
+    for name in BENCHMARKS:
+        assert callable(find_benchmark(name))
+
+
+def test_an_unknown_name_lists_the_names() -> None:
+    with pytest.raises(NotFoundError, match="kva, kva-pico, implant"):
+        find_benchmark("other")
+
+
+def test_a_side_keeps_its_model_and_measures_in_its_own_process() -> None:
+    with Side(make_model) as side:
+        run = side.run(add, 2)
+    assert run.value == 42
+    assert run.seconds >= 0
+    assert run.peak_mb > 1
+
+
+def test_a_summary_of_two_sides() -> None:
+    plain = torch.arange(20.0).view(1, 1, 20) - 10
+    near = plain.clone()
+    near[0, 0, 0] += 4.5
+    ours = [Timed(near, seconds, seconds, 100) for seconds in (1.0, 2.0, 9.0)]
+    found = summary([Timed(None, 1.0, 1.0, 90)], ours, [Timed(plain, 8.0, 16.0, 300)])
+    assert (found["ratio"], found["cpu_ratio"], found["forward_equivalents"]) == (4, 8, 2)
+    assert found["max_relative_difference"] == pytest.approx(0.45)
+    assert found["selection_overlap"] == 0.5
+    assert (found["ours_peak_mb"], found["plain_peak_mb"]) == (100, 300)
