@@ -1,7 +1,10 @@
 """Attribution by several processes: the bits of one, its errors, its state."""
 
 import multiprocessing
+import os
+import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -79,3 +82,32 @@ def test_settings_are_refused_before_any_process_starts(models: Any, model_dir: 
         attribute_in_workers(load, PROMPTS, 10, workers=0)
     with pytest.raises(ConfigError, match="unknown definition"):
         attribute_in_workers(load, PROMPTS, 10, workers=1, definition="other")
+
+
+def test_a_worker_dies_with_its_parent(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; import attribution_models\n"
+        "from adapt.loki.workers import attribute_in_workers\n"
+        "load = attribution_models.waiting_loader(Path(sys.argv[1]))\n"
+        "attribute_in_workers(load, [[1]], 10, workers=1)"
+    )
+    pid_file = tmp_path / "pid"
+    paths = f"{Path(HERE).parent.parent}:{HERE}"
+    parent = subprocess.Popen(
+        [sys.executable, "-c", code, str(pid_file)],
+        env={**os.environ, "PYTHONPATH": paths},
+        stderr=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 120
+    try:
+        while not (pid_file.is_file() and pid_file.read_text()):
+            assert parent.poll() is None and time.monotonic() < deadline, "no worker started"
+            time.sleep(0.05)
+    finally:
+        parent.kill()
+        parent.wait()
+    worker = Path("/proc") / pid_file.read_text() / "cmdline"
+    # A zombie that nobody has collected has no command line.
+    while worker.exists() and worker.read_bytes():
+        assert time.monotonic() < deadline, "the worker runs on"
+        time.sleep(0.05)
