@@ -20,28 +20,34 @@ class Ledger:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._found: dict[str, Result] = {}
-        if not path.is_file():
-            return
-        *lines, last = path.read_text().split("\n")
-        for number, line in enumerate(lines, 1):
-            try:
-                entry = json.loads(line)
-                self._found[entry["key"]] = entry
-            except (ValueError, TypeError, KeyError) as error:
-                raise ModelError(
-                    f"{path} line {number} is no result: {error}", "remove the line, or the file"
-                ) from error
-        if last:
-            # Half a line is what a killed run leaves; what comes next must not be glued to it.
-            path.write_text("".join(line + "\n" for line in lines))
+        self._read()
 
     def run(self, facts: Result, work: Callable[[], Result]) -> Result:
         """The result of the run with these `facts`, from the file or from `work()` and written."""
         key = digest_of(facts)[:16]
         if key not in self._found:
+            # Another process may have done it since: studies of other arms share a file.
+            self._read()
+        if key not in self._found:
             entry = {"key": key, **facts, **work()}
             self.path.parent.mkdir(parents=True, exist_ok=True)
+            whole = not self.path.is_file() or self.path.read_bytes()[-1:] in (b"", b"\n")
             with self.path.open("a") as file:
-                file.write(json.dumps(entry) + "\n")
+                file.write(("" if whole else "\n") + json.dumps(entry) + "\n")
             self._found[key] = entry
         return self._found[key]
+
+    def _read(self) -> None:
+        lines = self.path.read_text().splitlines() if self.path.is_file() else []
+        for number, line in enumerate(lines, 1):
+            if not line.endswith("}"):
+                # Half a line is what a killed run leaves; that run is worked again.
+                continue
+            try:
+                entry = json.loads(line)
+                self._found[entry["key"]] = entry
+            except (ValueError, TypeError, KeyError) as error:
+                raise ModelError(
+                    f"{self.path} line {number} is no result: {error}",
+                    "remove the line, or the file",
+                ) from error

@@ -46,6 +46,10 @@ class Study:
 
     def __init__(self, base: BaseModel, folder: Path, progress: Progress) -> None:
         self.base, self.folder, self.progress = base, folder, progress
+        # As in an update: gradients of what is learned already are denormal, and slow on a CPU.
+        torch.set_flush_denormal(True)
+        # The same bits on any machine; two studies of other arms use two cores better than one.
+        torch.set_num_threads(1)
         self.ledger = Ledger(folder / "runs.jsonl")
         self.tokenizer: Any = AutoTokenizer.from_pretrained(base.path)
         self.model: Any = _load(base)
@@ -92,16 +96,21 @@ class Study:
     def tuned(self, arm: Arm) -> float:
         """The smallest learning rate that learns enough; where none does, the one that learns most.
 
-        A larger rate loses more. It goes no further once more rate teaches less.
+        A larger rate teaches more, until it breaks training, and loses more: halving finds it.
         """
-        chosen, most = GRID[0], -1.0
-        for rate in GRID:
-            learned = learned_of(self.run(arm, rate, TUNED_ON))
-            if learned > most:
-                chosen, most = rate, learned
-            if learned >= TARGET or learned < most - 0.1:
-                break
-        return chosen
+        learned: dict[float, float] = {}
+        low, high = 0, len(GRID)
+        while low < high:
+            middle = (low + high) // 2
+            rate = GRID[middle]
+            learned[rate] = learned_of(self.run(arm, rate, TUNED_ON))
+            if learned[rate] >= TARGET:
+                high = middle
+            else:
+                low = middle + 1
+        if low < len(GRID) and learned.get(GRID[low], 0.0) >= TARGET:
+            return GRID[low]
+        return max(learned, key=learned.__getitem__)
 
     def compare(self, arm: Arm, seeds: Sequence[int]) -> list[Result]:
         """The arm at its tuned rate, on each seed's world."""

@@ -1,6 +1,5 @@
 """The parts of a study: worlds, reference answers, the ledger, intervals and tables."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +55,7 @@ def test_an_answer_is_given_when_greedy_decoding_writes_it(tmp_path: Path) -> No
     assert given(model, [wrong, right, rendered]) == [False, True, False]
 
 
-def test_a_run_is_worked_once_and_half_a_line_is_dropped(tmp_path: Path) -> None:
+def test_a_run_is_worked_once_whoever_asks_and_half_a_line_is_passed_over(tmp_path: Path) -> None:
     path, worked = tmp_path / "runs.jsonl", []
 
     def work() -> dict[str, object]:
@@ -69,8 +68,11 @@ def test_a_run_is_worked_once_and_half_a_line_is_dropped(tmp_path: Path) -> None
     again = Ledger(path)
     assert again.run({"seed": 1, "arm": "a"}, work)["new"] == 1
     assert again.run({"arm": "a", "seed": 2}, work)["new"] == 2
-    assert len([json.loads(line) for line in path.read_text().splitlines()]) == 2
-    path.write_text("nothing\n")
+    beside = Ledger(path)
+    assert again.run({"arm": "a", "seed": 3}, work)["new"] == 3
+    assert beside.run({"arm": "a", "seed": 3}, work)["new"] == 3
+    assert len([line for line in path.read_text().splitlines() if line.endswith("}")]) == 3
+    path.write_text("{nothing}\n")
     with pytest.raises(ModelError, match="line 1"):
         Ledger(path)
 
