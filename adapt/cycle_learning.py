@@ -15,7 +15,7 @@ from adapt.loki.selection import Mask, rows_per_layer
 from adapt.loki.settings import chosen
 from adapt.runtime import Runtime
 from adapt.synthesize import synthesize
-from agent.config import lora_rank_for
+from agent.config import lora_rank_for, quota_of
 from store.errors import ConfigError
 from store.files import write_atomic
 from store.records import (
@@ -84,10 +84,11 @@ async def attribute_base(context: Context) -> Outputs:
     """The rows that may change: once per base, corpus and rule, then read from the home."""
     runtime = context.runtime
     update = runtime.settings.update
+    quota = quota_of(update, runtime.settings.engine, runtime.base.d_model)
     # What no engine can serve must not be trained for hours first.
-    _check_rank(runtime, rows_per_layer(runtime.base.d_model, update.quota_percent))
+    _check_rank(runtime, rows_per_layer(runtime.base.d_model, quota))
     corpus = runtime.attribution_corpus()
-    chosen_by = [update.quota_percent, update.row_rule, update.attribution]
+    chosen_by = [quota, update.row_rule, update.attribution]
     text = corpus.read_bytes().hex() if corpus else None
     key = digest_of([runtime.base.digest, *chosen_by, text])
     folder = runtime.home.path / "masks"
@@ -98,7 +99,7 @@ async def attribute_base(context: Context) -> Outputs:
             "base_digest": runtime.base.digest,
             "conversations": str(corpus) if corpus else None,
             "prompts": 300,
-            "quota_percent": update.quota_percent,
+            "quota_percent": quota,
             "rule": update.row_rule,
             "definition": update.attribution,
             "seed": update.seed,
@@ -143,6 +144,8 @@ async def implant_update(
     settings = chosen(update)
     request = {
         "model_dir": str(runtime.base.path),
+        "base_digest": runtime.base.digest,
+        "max_rank": runtime.settings.engine.max_lora_rank,
         "mask": mask["mask_path"],
         "examples": str(path),
         "replay": str(replay),

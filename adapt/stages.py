@@ -101,7 +101,8 @@ def implant_stage(request: dict[str, Any], work_dir: Path, progress: Progress) -
     """Train the mask's rows on examples.
 
     Request: `examples` and optional `replay` and `held_out` (JSON-lines files of Example), `mask`
-    (path), `settings` (fields of ImplantSettings), optional `warm_start` (adapter directory).
+    (path), `settings` (fields of ImplantSettings), optional `warm_start` (adapter directory),
+    `base_digest` and `max_rank` (what the mask and the engine must allow).
     Result: the fields of ImplantResult; `path` is the adapter. The live log is `loss.jsonl`.
     """
     settings = ImplantSettings(**request.get("settings", {}))
@@ -128,6 +129,8 @@ def implant_stage(request: dict[str, Any], work_dir: Path, progress: Progress) -
             replay=_examples(replay) if replay else (),
             held_out=_examples(held_out) if held_out else (),
             log_path=work_dir / "loss.jsonl",
+            base_digest=request.get("base_digest"),
+            max_rank=request.get("max_rank"),
         )
     finally:
         torch.set_flush_denormal(False)

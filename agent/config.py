@@ -19,6 +19,7 @@ from pydantic_settings import EnvSettingsSource, SettingsError
 
 from agent.config_sections import (
     LORA_RANKS,
+    USUAL_QUOTA,
     AgentSettings,
     EngineSettings,
     GateSettings,
@@ -28,11 +29,13 @@ from agent.config_sections import (
     UpdateSettings,
     is_loopback,
     lora_rank_for,
+    quota_of,
 )
 from store.errors import ConfigError
 
 __all__ = [
     "LORA_RANKS",
+    "USUAL_QUOTA",
     "AgentSettings",
     "EngineSettings",
     "GateSettings",
@@ -43,6 +46,7 @@ __all__ = [
     "is_loopback",
     "load_settings",
     "lora_rank_for",
+    "quota_of",
 ]
 
 FILE_NAME = "perennial.toml"

@@ -15,6 +15,8 @@ from store.errors import ConfigError
 
 LORA_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
 """The values vLLM takes for the largest LoRA rank."""
+USUAL_QUOTA = 60.0
+"""Percent of the rows that an update may move, where the engine serves as many."""
 
 
 class Section(BaseModel):
@@ -93,8 +95,9 @@ class AgentSettings(Section):
 class UpdateSettings(Section):
     """How new documents are written into the weights."""
 
-    quota_percent: float = Field(default=60.0, gt=0.0, le=100.0)
-    """Share of the rows of each layer's down projection that may change, in percent."""
+    quota_percent: float | None = Field(default=None, gt=0.0, le=100.0)
+    """Share of the rows of each layer's down projection that may change, in percent. Unset: 60,
+    or as many as engine.max_lora_rank serves where these are fewer."""
     row_rule: Literal[
         "lowest", "highest", "global-lowest", "global-highest", "magnitude", "random"
     ] = "lowest"
@@ -200,6 +203,13 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def quota_of(update: UpdateSettings, engine: EngineSettings, d_model: int) -> float:
+    """The percentage of rows that updates of a model of this width move."""
+    if update.quota_percent is not None:
+        return update.quota_percent
+    return min(USUAL_QUOTA, 100 * engine.max_lora_rank / d_model)
 
 
 def lora_rank_for(rank: int) -> int:

@@ -13,6 +13,7 @@ from adapt.loki.scores import Attribution
 from adapt.loki.selection import Mask, Rule, select
 from adapt.show import CycleView, table
 from adapt.stage import run_stage
+from agent.config import quota_of
 from store.errors import ConfigError, ModelError
 
 FOUND, MASK = "attribution.safetensors", "mask.json"
@@ -25,10 +26,11 @@ def attribute(
 
     `given`: `definition`, `quota`, `prompts`, `seed`, `workers`; None where the user said nothing.
     """
-    update = options.settings().update
+    settings = options.settings(model=model)
+    update = settings.update
     # Digests are kept in a folder of this run: looking at a model makes no home.
     with tempfile.TemporaryDirectory() as cache:
-        base = find_model(options.settings(model=model).model, Path(cache))
+        base = find_model(settings.model, Path(cache))
     path = corpus or update.general_corpus or base.general_corpus
     if path is None or not path.is_file():
         raise ConfigError(
@@ -39,7 +41,7 @@ def attribute(
         "model_dir": str(base.path),
         "base_digest": base.digest,
         "conversations": str(path.resolve()),
-        "quota_percent": given.pop("quota") or update.quota_percent,
+        "quota_percent": given.pop("quota") or quota_of(update, settings.engine, base.d_model),
         **{name: value for name, value in given.items() if value is not None},
     }
     with CycleView() as view:

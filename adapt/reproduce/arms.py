@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from adapt.loki.selection import Rule
 from adapt.loki.settings import ImplantSettings, chosen
-from agent.config import UpdateSettings
+from agent.config import USUAL_QUOTA, UpdateSettings
 
 GRID = (5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2e-2, 4e-2)
 """Learning rates, the same for every arm."""
@@ -47,11 +47,10 @@ class Arm:
         return ", ".join([*([] if self.method == "full" else [size]), *parts])
 
 
-_DEFAULT_QUOTA = UpdateSettings().quota_percent
-DEFAULT = Arm("default", "loki", "muon", True, "lowest", _DEFAULT_QUOTA)
+DEFAULT = Arm("default", "loki", "muon", True, "lowest", USUAL_QUOTA)
 ARMS = (
     DEFAULT,
-    Arm("default, random rows", "loki", "muon", True, "random", _DEFAULT_QUOTA),
+    Arm("default, random rows", "loki", "muon", True, "random", USUAL_QUOTA),
     Arm("LoRA", "lora"),
     Arm("full fine-tuning", "full"),
     Arm("LoKI as published", "loki", rule="lowest"),

@@ -24,7 +24,7 @@ from adapt.loki.selection import Mask, select
 from adapt.loki.settings import ImplantSettings, chosen
 from adapt.render import Renderer
 from adapt.synthesize import synthesize
-from agent.config import UpdateSettings
+from agent.config import EngineSettings, UpdateSettings, quota_of
 from examples.skill.source import documents_of, general_examples
 from store.records import digest_of
 from tools.virtual_api.catalogue import Catalogue, Tool
@@ -71,7 +71,6 @@ def bar(text: str) -> Iterator[Callable[[int, int, str], None]]:
 def make_mask(place: Workplace) -> Mask:
     """The rows that may move, once per base."""
     path = place.work / "mask.json"
-    update = UpdateSettings()
     if path.is_file() and Mask.load(path).base_digest == place.base.digest:
         return Mask.load(path)
     corpus = general_examples(place.base, 300, place.seed)
@@ -81,7 +80,7 @@ def make_mask(place: Workplace) -> Mask:
         found = attribute(
             load_model(place.base),
             prompts,
-            update.quota_percent,
+            quota_of(UpdateSettings(), EngineSettings(), place.base.d_model),
             progress=lambda so_far: show(so_far.done, so_far.total, ""),
         )
     corpus_digest = digest_of([e.digest for e in corpus])

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from agent.config import Settings, load_settings, lora_rank_for
+from agent.config import Settings, load_settings, lora_rank_for, quota_of
 from store.errors import ConfigError
 
 
@@ -153,6 +153,17 @@ def test_an_address_beyond_loopback_needs_a_key(
     environment["PERENNIAL_SERVER__API_KEY"] = "secret-words"
     settings = load_settings(tmp_path, server__host="0.0.0.0")
     assert "secret-words" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("given", "width", "quota"), [(None, 192, 60.0), (None, 4096, 3.125), (30.0, 4096, 30.0)]
+)
+def test_the_quota_is_what_the_engine_serves_unless_it_is_given(
+    tmp_path: Path, given: float | None, width: int, quota: float
+) -> None:
+    """A quota that the user sets is not bent: the update refuses it with the way out."""
+    settings = load_settings(tmp_path, update__quota_percent=given)
+    assert quota_of(settings.update, settings.engine, width) == quota
 
 
 def test_the_engine_rank_is_the_next_that_vllm_allows() -> None:
