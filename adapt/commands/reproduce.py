@@ -10,6 +10,7 @@ from rich.console import Group
 
 from adapt.base import find_model
 from adapt.commands import Options
+from adapt.loki.selection import Rule
 from adapt.reproduce.arms import ARMS, DEFAULT, SEQUENCES, Arm
 from adapt.reproduce.report import (
     Compared,
@@ -24,6 +25,7 @@ from store.errors import NotFoundError, UserError
 from store.files import write_atomic
 
 UPDATES = 10
+ZEROED: tuple[Rule, ...] = ("lowest", "highest", "random")
 CLAIMS = (("LoRA", 0.5), ("full fine-tuning", 0.2), ("default, random rows", 1.0))
 """The default is to lose at most so much of what these lose."""
 
@@ -49,12 +51,8 @@ def reproduce(options: Options, name: str, out: Path, seeds: int, only: Sequence
             compared.append(
                 Compared(arm.name, arm.words, rate, study.compare(arm, range(1, seeds + 1)))
             )
-        # A part is for looking at a few arms: the rest of the study belongs to all.
-        whole = not only
-        zeroed = (
-            {r: study.suppress(r)["old"] for r in ("lowest", "highest", "random")} if whole else {}
-        )
-        rows_of = {a.name: study.sequence(a, UPDATES) for a in SEQUENCES} if whole else {}
+        zeroed = {rule: study.suppress(rule)["old"] for rule in ZEROED}
+        rows_of = {a.name: study.sequence(a, UPDATES) for a in arms if a in SEQUENCES}
     value = _findings(before, compared, zeroed, rows_of)
     write_atomic(out / "loki.json", json.dumps(value, indent=1) + "\n")
     write_atomic(out / "loki.md", _text(before, value))

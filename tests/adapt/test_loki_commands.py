@@ -22,8 +22,8 @@ def folder(tmp_path: Path) -> Path:
     counts = [generator.integers(0, 9, (2, 8)).astype(np.int32) for _ in range(4)]
     scores = generator.standard_normal((2, 8))
     found = Attribution(
-        counts[0], counts[1], counts[2], counts[3], scores, np.abs(scores), samples=9, quota=25.0, definition="paper", steps=7,
-        corpus="nine prompts", corpus_digest="c" * 64,
+        counts[0], counts[1], counts[2], counts[3], scores, np.abs(scores), samples=9,
+        quota=25.0, definition="paper", steps=7, corpus="nine prompts", corpus_digest="c" * 64,
     )  # fmt: skip
     found.save(tmp_path / "attribution.safetensors")
     select(found, "b" * 64).save(tmp_path / "mask.json")
