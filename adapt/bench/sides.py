@@ -26,8 +26,7 @@ class Timed:
 
     value: Any
     seconds: float
-    cpu_seconds: float
-    """Of all threads: other people's work makes a run longer, and this hardly."""
+    """Of the processor: with one thread, other work on the machine hardly changes them."""
     peak_mb: float
     """Highest resident memory (VmHWM) of the process during the run, the model included."""
 
@@ -67,9 +66,9 @@ def _begin(parent: int, load: Callable[[], Any]) -> None:
 def _run(work: Callable[..., Any], arguments: tuple[Any, ...]) -> Timed:
     # Without this the peak would be that of any run before.
     Path("/proc/self/clear_refs").write_text("5")
-    began, cpu = time.perf_counter(), time.process_time()
+    began = time.process_time()
     value = work(_model[0], *arguments)
-    seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
+    seconds = time.process_time() - began
     status = Path("/proc/self/status").read_text()
     peak = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
-    return Timed(value, seconds, cpu, int(peak.split()[1]) / 1024)
+    return Timed(value, seconds, int(peak.split()[1]) / 1024)
