@@ -138,6 +138,8 @@ def _failure(module: str, work_dir: Path, code: int) -> StageError:
     if code < 0:
         reason = f"was killed by {signal.Signals(-code).name}"
         hint = "out of memory is the usual cause; free some and run again, it resumes"
+        if -code in (signal.SIGINT, signal.SIGTERM):
+            reason, hint = "was stopped", "run it again, it resumes"
     else:
         reason, hint = f"ended with exit code {code}", f"read {log}"
     return StageError(f"{name} {reason} (log: {log})", hint)

@@ -1,5 +1,6 @@
 """`perennial loki`: which rows of a model matter least, chosen and looked at."""
 
+import json
 import tempfile
 from pathlib import Path
 from typing import Any, cast
@@ -8,15 +9,17 @@ from rich.console import Group
 
 from adapt.base import find_model
 from adapt.commands import Options
+from adapt.loki.definitions import find_definition
 from adapt.loki.heat_map import layer_rows, write_html, write_png
 from adapt.loki.scores import Attribution
-from adapt.loki.selection import Mask, Rule, select
+from adapt.loki.selection import Mask, Rule, rows_per_layer, select
 from adapt.show import CycleView, table
-from adapt.stage import run_stage
+from adapt.stage import REQUEST, run_stage
 from agent.config import quota_of
 from store.errors import ConfigError, ModelError
 
 FOUND, MASK = "attribution.safetensors", "mask.json"
+STAGE, STEPS = "adapt.stages:attribute_stage", 7
 
 
 def attribute(
@@ -24,14 +27,20 @@ def attribute(
 ) -> int:
     """Score the rows over a corpus into the folder `out`; it goes on where it was stopped.
 
-    `given`: `definition`, `quota`, `prompts`, `seed`, `workers`; None where the user said nothing.
+    `given`: `definition`, `quota` (None for the usual one), `prompts`, `seed`, `workers`.
     """
     settings = options.settings(model=model)
     update = settings.update
     # Digests are kept in a folder of this run: looking at a model makes no home.
     with tempfile.TemporaryDirectory() as cache:
         base = find_model(settings.model, Path(cache))
-    path = corpus or update.general_corpus or base.general_corpus
+    quota = given["quota"]
+    if quota is None:
+        quota = quota_of(update, settings.engine, base.d_model)
+    # Before a process is started, and a folder made, for what cannot be.
+    rows_per_layer(base.d_model, quota)
+    find_definition(given["definition"], STEPS)
+    path = corpus or update.attribution_corpus or update.general_corpus or base.general_corpus
     if path is None or not path.is_file():
         raise ConfigError(
             f"the corpus {path} is not a file" if path else "this model brings no general corpus",
@@ -41,9 +50,10 @@ def attribute(
         "model_dir": str(base.path),
         "base_digest": base.digest,
         "conversations": str(path.resolve()),
-        "quota_percent": given.pop("quota") or quota_of(update, settings.engine, base.d_model),
-        **{name: value for name, value in given.items() if value is not None},
+        "quota_percent": quota,
+        **{name: value for name, value in given.items() if name != "quota"},
     }
+    _refuse_other(out, request)
     with CycleView() as view:
 
         def moving(said: dict[str, Any]) -> None:
@@ -51,12 +61,30 @@ def attribute(
             view.moving(f"scoring the rows, {said['done']} of {said['total']} prompts{left}")
 
         view.moving("loading the model")
-        result = run_stage("adapt.stages:attribute_stage", request, out, moving)
-    facts = {k: result[k] for k in ("definition", "corpus", "corpus_digest", "samples", "seconds")}
+        result = run_stage(STAGE, request, out, moving)
+    told = ("definition", "corpus", "corpus_digest", "samples", "rank", "seconds")
+    facts = {k: result[k] for k in told} | {"quota": quota}
+    facts["seconds"] = round(facts["seconds"], 1)
     value = facts | {"attribution": str(out / FOUND), "mask": str(out / MASK)}
     lines = [f"{name.replace('_', ' '):<14} {text}" for name, text in value.items()]
     options.put(value, "\n".join(lines))
     return 0
+
+
+def _refuse_other(out: Path, request: dict[str, Any]) -> None:
+    """Raises ConfigError where `out` holds the result of another request, which would be lost."""
+    try:
+        before = json.loads((out / REQUEST).read_text())["request"]
+    except (OSError, ValueError, KeyError):
+        if out.exists() and not out.is_dir():
+            raise ConfigError(f"--out {out} is a file", "give a folder") from None
+        return
+    changed = sorted(k for k in {*before, *request} if before.get(k) != request.get(k))
+    # How many processes work changes no table.
+    if [name for name in changed if name != "workers"]:
+        raise ConfigError(
+            f"{out} holds scores with another {', '.join(changed)}", "give another folder"
+        )
 
 
 def select_rows(

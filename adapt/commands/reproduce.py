@@ -26,7 +26,7 @@ from store.files import write_atomic
 
 UPDATES = 10
 ZEROED: tuple[Rule, ...] = ("lowest", "highest", "random")
-CLAIMS = (("LoRA", 0.5), ("full fine-tuning", 0.2), ("default, random rows", 1.0))
+CLAIMS = (("LoRA", 0.5), ("full fine-tuning", 0.2), ("default with random rows", 1.0))
 """The default is to lose at most so much of what these lose."""
 
 

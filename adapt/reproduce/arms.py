@@ -10,7 +10,7 @@ from adapt.loki.selection import Rule
 from adapt.loki.settings import ImplantSettings, chosen
 from agent.config import USUAL_QUOTA, UpdateSettings
 
-GRID = (5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2e-2, 4e-2)
+GRID = (2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2e-2, 4e-2)
 """Learning rates, the same for every arm."""
 
 
@@ -50,14 +50,14 @@ class Arm:
 DEFAULT = Arm("default", "loki", "muon", True, "lowest", USUAL_QUOTA)
 ARMS = (
     DEFAULT,
-    Arm("default, random rows", "loki", "muon", True, "random", USUAL_QUOTA),
+    Arm("default with random rows", "loki", "muon", True, "random", USUAL_QUOTA),
     Arm("LoRA", "lora"),
     Arm("full fine-tuning", "full"),
     Arm("LoKI as published", "loki", rule="lowest"),
-    Arm("its random rows", "loki", rule="random"),
-    Arm("its highest rows", "loki", rule="highest"),
-    Arm("its smallest magnitudes", "loki", rule="magnitude"),
-    Arm("its global lowest", "loki", rule="global-lowest"),
+    Arm("published, random rows", "loki", rule="random"),
+    Arm("published, highest rows", "loki", rule="highest"),
+    Arm("published, smallest magnitudes", "loki", rule="magnitude"),
+    Arm("published, global lowest", "loki", rule="global-lowest"),
     Arm("LoKI*", "loki-star", rule="lowest", rank=32),
     Arm("DoRA", "dora"),
     Arm("PiSSA", "pissa"),

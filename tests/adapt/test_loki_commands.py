@@ -94,3 +94,10 @@ def test_attribute_scores_a_users_prompts_in_two_processes(
         assert said["corpus"] == "4 prompts of mine.jsonl"
     assert Mask.load(tmp_path / "out" / "mask.json").rank == 6
     assert not (tmp_path / "home").exists()
+    other = {"definition": "paper", "quota": 20.0, "prompts": 4, "seed": 0, "workers": 1}
+    with pytest.raises(ConfigError, match="another quota_percent"):
+        attribute(options, tmp_path / "out", str(model), corpus, other)
+    for name, value, words in (("quota", 0.0, "quota of 0"), ("definition", "best", "definition")):
+        with pytest.raises(ConfigError, match=words):
+            attribute(options, tmp_path / "new", str(model), corpus, {**other, name: value})
+    assert not (tmp_path / "new").exists()
