@@ -6,8 +6,6 @@ when an update begins, the update makes itself, with the same result. Called by 
 the demo.
 """
 
-import shutil
-
 from adapt.cycle_context import Context
 from adapt.cycle_judging import report_of
 from adapt.cycle_learning import attribute_base
@@ -16,9 +14,6 @@ from adapt.events import Notify, silent
 from adapt.runtime import Runtime
 from store.records import CycleStage
 
-_NO_CYCLE = 0
-"""Cycles count from 1: the working folder of this number is nobody's."""
-
 
 async def prepare(runtime: Runtime, notify: Notify = silent) -> None:
     """Make the mask, and ask the live version what the next update will compare.
@@ -26,11 +21,8 @@ async def prepare(runtime: Runtime, notify: Notify = silent) -> None:
     Can be cancelled at any time, and goes on later with what is missing. Raises what the stages
     raise: PerennialError.
     """
-    context = Context(runtime, _NO_CYCLE, CycleStage.ATTRIBUTE, notify)
-    try:
-        await attribute_base(context)
-    finally:
-        shutil.rmtree(context.work.parent, ignore_errors=True)
+    number = len(runtime.store.cycles.list()) + 1
+    await attribute_base(Context(runtime, number, CycleStage.ATTRIBUTE, notify))
     live = runtime.live()
-    for suite in cycle_suites(runtime, len(runtime.store.cycles.list()) + 1):
+    for suite in cycle_suites(runtime, number):
         await report_of(runtime, suite, live)

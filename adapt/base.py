@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from store.errors import ModelError
+from agent.config import UpdateSettings
+from store.errors import ConfigError, ModelError
 from store.files import write_atomic
 from store.records import Example, Message, digest_of
 
@@ -61,6 +62,26 @@ class BaseModel:
         """The skill vector that the model brings, if any."""
         path = self.path / "skill"
         return path if (path / "adapter_config.json").is_file() else None
+
+
+def general_corpus(update: UpdateSettings, base: BaseModel) -> Path | None:
+    """Conversations that stand for what must be kept: the user's own, or the model's."""
+    return _own_file(update, "general_corpus") or base.general_corpus
+
+
+def attribution_corpus(update: UpdateSettings, base: BaseModel) -> Path | None:
+    """What contributions are measured over: the user's own, or the general corpus."""
+    return _own_file(update, "attribution_corpus") or general_corpus(update, base)
+
+
+def _own_file(update: UpdateSettings, name: str) -> Path | None:
+    own: Path | None = getattr(update, name)
+    if own is not None and not own.is_file():
+        raise ConfigError(
+            f"update.{name} {own} is not a file",
+            "give a JSON-lines file of conversations, or leave the key out",
+        )
+    return own
 
 
 def find_model(model: str, cache: Path) -> BaseModel:

@@ -35,8 +35,14 @@ class Context:
         """Tell the watcher how far the stage is."""
         self.notify(Event(self.stage, "progress", done, total, text))
 
-    async def child(self, target: str, request: dict[str, Any], name: str = "child") -> Outputs:
-        """Run heavy work in a child process; its progress becomes events."""
+    async def child(
+        self, target: str, request: dict[str, Any], folder: Path | None = None
+    ) -> Outputs:
+        """Run heavy work in a child process; its progress becomes events.
+
+        `folder` is for work that is not of this cycle alone; by default it is the stage's own.
+        """
+        place = folder or self.work / "child"
 
         def on_progress(said: dict[str, Any]) -> None:
             self.progress(
@@ -46,7 +52,7 @@ class Context:
         cancel = threading.Event()
         try:
             return await asyncio.to_thread(
-                run_stage, target, request, self.work / name, on_progress, cancel=cancel
+                run_stage, target, request, place, on_progress, cancel=cancel
             )
         finally:
             # A thread cannot be cancelled: without this the process could not end before the child.

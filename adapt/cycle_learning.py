@@ -8,7 +8,7 @@ import random
 import shutil
 from pathlib import Path
 
-from adapt.base import read_conversations
+from adapt.base import attribution_corpus, general_corpus, read_conversations
 from adapt.cycle_context import Context, Outputs
 from adapt.gather import gather
 from adapt.loki.selection import Mask, rows_per_layer
@@ -87,12 +87,13 @@ async def attribute_base(context: Context) -> Outputs:
     quota = quota_of(update, runtime.settings.engine, runtime.base.d_model)
     # What no engine can serve must not be trained for hours first.
     _check_rank(runtime, rows_per_layer(runtime.base.d_model, quota))
-    corpus = runtime.attribution_corpus()
+    corpus = attribution_corpus(update, runtime.base)
     chosen_by = [quota, update.row_rule, update.attribution]
     text = corpus.read_bytes().hex() if corpus else None
     key = digest_of([runtime.base.digest, *chosen_by, text])
-    folder = runtime.home.path / "masks"
-    path = folder / f"{key[:16]}.json"
+    # A folder of its own: what one cycle, or the time before it, has scored is not scored again.
+    folder = runtime.home.path / "masks" / key[:16]
+    path = folder / "mask.json"
     if not path.is_file():
         request = {
             "model_dir": str(runtime.base.path),
@@ -104,9 +105,7 @@ async def attribute_base(context: Context) -> Outputs:
             "definition": update.attribution,
             "seed": update.seed,
         }
-        await context.child("adapt.stages:attribute_stage", request)
-        folder.mkdir(exist_ok=True)
-        write_atomic(path, (context.work / "child" / "mask.json").read_bytes())
+        await context.child("adapt.stages:attribute_stage", request, folder)
     mask = Mask.load(path)
     _check_rank(runtime, mask.rank)
     return {"mask": mask.digest, "mask_path": str(path)}
@@ -188,7 +187,7 @@ def earlier_examples(context: Context) -> list[Example]:
 
 
 def _general(runtime: Runtime) -> list[Example]:
-    corpus = runtime.general_corpus()
+    corpus = general_corpus(runtime.settings.update, runtime.base)
     return read_conversations(corpus) if corpus else []
 
 

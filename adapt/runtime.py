@@ -17,7 +17,7 @@ from agent.engine import Engine
 from agent.serve import EngineProcess, StartProgress
 from agent.serve_supervisor import Supervisor
 from store import Home, Store
-from store.errors import ConfigError, ModelError
+from store.errors import ModelError
 from store.records import SkillVector, Version, VersionState, utc_now
 
 
@@ -41,23 +41,6 @@ class Runtime:
         version = self.store.versions.live()
         assert version is not None, "a runtime always has a live version"
         return version.name
-
-    def general_corpus(self) -> Path | None:
-        """Conversations that stand for what must be kept: the user's own, or the model's."""
-        return self._own_file("general_corpus") or self.base.general_corpus
-
-    def attribution_corpus(self) -> Path | None:
-        """What contributions are measured over: the user's own, or the general corpus."""
-        return self._own_file("attribution_corpus") or self.general_corpus()
-
-    def _own_file(self, name: str) -> Path | None:
-        own: Path | None = getattr(self.settings.update, name)
-        if own is not None and not own.is_file():
-            raise ConfigError(
-                f"update.{name} {own} is not a file",
-                "give a JSON-lines file of conversations, or leave the key out",
-            )
-        return own
 
     def skill_vector(self, path: Path) -> SkillVector:
         """The record of a skill vector directory, refused when made for another base."""

@@ -20,10 +20,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModelForCausalLM
+from transformers import AutoModelForCausalLM
 
 from adapt.base import PICO
 from adapt.bench import Progress
+from adapt.bench.random_model import random_model
 from adapt.bench.sides import Side, Timed
 from adapt.loki.anatomy import decoder_layers
 from adapt.loki.methods import LINEAR, Method, installed
@@ -183,17 +184,7 @@ def _install(shape: Shape, side: str) -> Installed:
 def _model(shape: Shape) -> Any:
     if shape.name == "pico":
         return AutoModelForCausalLM.from_pretrained(PICO, dtype=torch.float32)
-    torch.manual_seed(0)
-    config = AutoConfig.for_model(
-        "qwen2",
-        hidden_size=896,
-        intermediate_size=4864,
-        num_hidden_layers=4,
-        num_attention_heads=14,
-        num_key_value_heads=2,
-        vocab_size=512,
-    )
-    return AutoModelForCausalLM.from_config(config).float()
+    return random_model(layers=4, vocabulary=512)
 
 
 def _step(side: Installed, precision: str) -> dict[str, float]:

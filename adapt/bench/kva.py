@@ -13,11 +13,12 @@ from statistics import median
 from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM
+from transformers import AutoModelForCausalLM
 
 from adapt.base import PICO
 from adapt.bench import Progress
 from adapt.bench.plain_attribution import captum_scores, plain_scores
+from adapt.bench.random_model import random_model
 from adapt.bench.sides import Side, Timed
 from adapt.loki.attribution import Scorer
 from adapt.loki.definitions import DEFINITIONS
@@ -131,19 +132,7 @@ def _load(shape: str) -> Any:
             PICO, dtype=torch.float32, attn_implementation="eager"
         )
     else:
-        torch.manual_seed(0)
-        config = AutoConfig.for_model(
-            "qwen2",
-            hidden_size=896,
-            intermediate_size=4864,
-            num_hidden_layers=24,
-            num_attention_heads=14,
-            num_key_value_heads=2,
-            vocab_size=8192,
-            max_position_embeddings=1024,
-            tie_word_embeddings=True,
-        )
-        model = AutoModelForCausalLM.from_config(config, attn_implementation="eager")
+        model = random_model(layers=24, vocabulary=8192, attention="eager")
     # Or the plain side would pay for gradients that nobody asks for.
     return model.float().eval().requires_grad_(False)
 

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from rich.console import Group
 
-from adapt.base import find_model
+from adapt.base import attribution_corpus, find_model
 from adapt.commands import Options
 from adapt.loki.definitions import find_definition
 from adapt.loki.heat_map import layer_rows, write_html, write_png
@@ -40,7 +40,7 @@ def attribute(
     # Before a process is started, and a folder made, for what cannot be.
     rows_per_layer(base.d_model, quota)
     find_definition(given["definition"], STEPS)
-    path = corpus or update.attribution_corpus or update.general_corpus or base.general_corpus
+    path = corpus or attribution_corpus(update, base)
     if path is None or not path.is_file():
         raise ConfigError(
             f"the corpus {path} is not a file" if path else "this model brings no general corpus",

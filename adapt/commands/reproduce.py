@@ -12,6 +12,7 @@ from adapt.base import find_model
 from adapt.commands import Options
 from adapt.loki.selection import Rule
 from adapt.reproduce.arms import ARMS, DEFAULT, SEQUENCES, Arm
+from adapt.reproduce.losses import losses
 from adapt.reproduce.report import (
     Compared,
     against,
@@ -84,8 +85,6 @@ def _findings(
     rows_of: dict[str, Any],
 ) -> dict[str, Any]:  # fmt: skip
     """Everything that was found, as JSON."""
-    from adapt.reproduce.losses import losses
-
     by_name = {arm.name: arm for arm in compared}
     default = by_name.get(DEFAULT.name)
     claims = [

@@ -5,6 +5,9 @@ and refuses models that lack them; it runs nothing. Called by adapt.loki.prefill
 adapt.loki.attribution and adapt.loki.rows.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from torch import Tensor, nn
 
 from store.errors import ModelError
@@ -52,3 +55,16 @@ def _require(module: nn.Module, name: str, owner: str) -> None:
         module.get_submodule(name)
     except AttributeError:
         raise ModelError(f"{owner} has no module {name}", HINT) from None
+
+
+@contextmanager
+def frozen(model: nn.Module) -> Iterator[None]:
+    """No weight of the model takes a gradient inside; afterwards those that did do again."""
+    flags = {parameter: parameter.requires_grad for parameter in model.parameters()}
+    for parameter in flags:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter, flag in flags.items():
+            parameter.requires_grad_(flag)

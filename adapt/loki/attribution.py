@@ -2,8 +2,8 @@
 
 Prompts of similar length make a batch; a batch's scores become sums (`adapt.loki.scores.Tally`) and
 are dropped, so that memory does not grow with their number. Batches are added up in one order,
-whoever computed them. It selects nothing. Called by adapt.stages, adapt.commands.loki and, batch by
-batch, by adapt.loki.workers; the plain forms that the scores must agree with are in the tests.
+whoever computed them. It selects nothing. Called by adapt.stages, adapt.reproduce and, batch by
+batch, by adapt.loki.workers; adapt.bench.plain_attribution has the plain forms of the scores.
 """
 
 import time
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from adapt.loki.all_positions import baseline, score_all_positions
-from adapt.loki.continuation import frozen
+from adapt.loki.anatomy import frozen
 from adapt.loki.definitions import Definition
 from adapt.loki.last_token import score_last_token
 from adapt.loki.plan import Plan, Prompts, facts_of, make_plan

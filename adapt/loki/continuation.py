@@ -71,19 +71,6 @@ class _Given(nn.Module):
         return self.answer
 
 
-@contextmanager
-def frozen(model: nn.Module) -> Iterator[None]:
-    """No parameter wants a gradient meanwhile, or the graph would keep what only they need."""
-    wanting = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    for parameter in wanting:
-        parameter.requires_grad_(False)
-    try:
-        yield
-    finally:
-        for parameter in wanting:
-            parameter.requires_grad_(True)
-
-
 def call(
     layer: nn.Module,
     part: LayerPass,

@@ -1,7 +1,6 @@
 """The prompts that attribution scores rows on: conversations, MMLU questions, or prompts as given.
 
-One JSON-lines file holds one kind, told by its fields. It scores nothing. Called by adapt.stages
-and adapt.commands.loki.
+One JSON-lines file holds one kind, told by its fields. It scores nothing. Called by adapt.stages.
 """
 
 import json

@@ -11,8 +11,8 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from adapt.loki.anatomy import decoder_layers
-from adapt.loki.row_layers import check_mask, frozen, installed_rows
+from adapt.loki.anatomy import decoder_layers, frozen
+from adapt.loki.row_layers import check_mask, installed_rows
 from adapt.loki.selection import Mask
 from store.errors import ConfigError, ModelError
 

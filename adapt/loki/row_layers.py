@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from adapt.loki.anatomy import decoder_layers
+from adapt.loki.anatomy import decoder_layers, frozen
 from adapt.loki.selection import Mask
 from store.errors import ModelError
 
@@ -108,19 +108,6 @@ class _MovedRows(torch.autograd.Function):
         grad_a = inner.t() @ flat
         grad_b = moved.t() @ (flat @ lora_a.to(flat.dtype).t())
         return back, None, None, None, grad_a.to(lora_a.dtype), grad_b.to(lora_b.dtype)
-
-
-@contextmanager
-def frozen(model: nn.Module) -> Iterator[None]:
-    """No weight of the model takes a gradient inside; afterwards those that did do again."""
-    flags = {parameter: parameter.requires_grad for parameter in model.parameters()}
-    for parameter in flags:
-        parameter.requires_grad_(False)
-    try:
-        yield
-    finally:
-        for parameter, flag in flags.items():
-            parameter.requires_grad_(flag)
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 Each worker loads the model once, on a GPU of its own where there are several, and turns batches
 into sums; the sums are added here, in the order of the batches, so that no bit depends on who was
-first. It computes no scores. Called by adapt.commands.loki.
+first. It computes no scores. Called by adapt.stages.
 """
 
 import multiprocessing

@@ -140,6 +140,8 @@ def test_what_was_made_ahead_is_used_and_changes_nothing(
             await prepare(runtime)
             assert set(asked) == {runtime.live()}
             first, base = len(asked), runtime.live()
+            (scored,) = home.path.glob("masks/*/result.json")
+            when = scored.stat().st_mtime_ns
             cycle = await run_cycle(runtime, silent)
             await runtime.engine.close()
             learned = store.reports.get_eval(
@@ -147,7 +149,7 @@ def test_what_was_made_ahead_is_used_and_changes_nothing(
             )
             assert asked[first:].count(base) == len(learned.outcomes)
             assert not (home.cycles / "0001" / "attribute" / "child").exists()
-            assert not (home.cycles / "0000").exists()
+            assert scored.stat().st_mtime_ns == when
             assert outputs(cycle, CycleStage.COMPOSE) == outputs(undisturbed, CycleStage.COMPOSE)
 
     asyncio.run(scenario())
@@ -166,6 +168,7 @@ def test_more_rows_than_the_engine_serves_are_refused_before_any_is_scored(
             await runtime.engine.close()
             assert cycle.state is CycleState.FAILED
             assert "6 rows per layer" in (cycle.error or "")
+            assert not (home.path / "masks").exists()
             assert not (home.cycles / "0001" / "attribute" / "child").exists()
 
     asyncio.run(scenario())
