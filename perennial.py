@@ -155,9 +155,10 @@ def reproduce(
     context: typer.Context,
     name: Annotated[str, typer.Argument(help="`loki`.")],
     out: Annotated[Path, typer.Option(help="Folder of the results; a stopped study goes on.")],
-    seeds: Annotated[int, typer.Option(help="Worlds that every method learns.")] = 5,
+    seeds: Annotated[int, typer.Option(help="Worlds that every method learns; 2 or more.")] = 5,
     only: Annotated[
-        list[str] | None, typer.Option(help="One method (again for more); all without.")
+        list[str] | None,
+        typer.Option(help="One method, as in its tables (again for more); all without."),
     ] = None,
 ) -> None:
     """Run the study behind the defaults again: hours on two cores, with a picture of each table."""

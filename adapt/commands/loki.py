@@ -54,14 +54,7 @@ def attribute(
         **{name: value for name, value in given.items() if name != "quota"},
     }
     _refuse_other(out, request)
-    with CycleView() as view:
-
-        def moving(said: dict[str, Any]) -> None:
-            left = f", {said['left']:.0f} s left" if said.get("left") is not None else ""
-            view.moving(f"scoring the rows, {said['done']} of {said['total']} prompts{left}")
-
-        view.moving("loading the model")
-        result = run_stage(STAGE, request, out, moving)
+    result = _scored(request, out)
     told = ("definition", "corpus", "corpus_digest", "samples", "rank", "seconds")
     facts = {k: result[k] for k in told} | {"quota": quota}
     facts["seconds"] = round(facts["seconds"], 1)
@@ -69,6 +62,30 @@ def attribute(
     lines = [f"{name.replace('_', ' '):<14} {text}" for name, text in value.items()]
     options.put(value, "\n".join(lines))
     return 0
+
+
+def _scored(request: dict[str, Any], out: Path) -> dict[str, Any]:
+    """What the stage says, shown as it goes on."""
+    reached = ""
+    with CycleView() as view:
+
+        def moving(said: dict[str, Any]) -> None:
+            nonlocal reached
+            reached = f"{said['done']} of {said['total']} prompts"
+            left = f", {said['left']:.0f} s left" if said.get("left") is not None else ""
+            view.moving(f"scoring the rows, {reached}{left}")
+
+        view.moving("loading the model")
+        try:
+            result = run_stage(STAGE, request, out, moving)
+        except KeyboardInterrupt:
+            view.still()
+            view.line(f"stopped at {reached or 'the start'}; the same command goes on from there")
+            raise
+        if not reached:
+            view.still()
+            view.line(f"{out} has these scores already; nothing was computed")
+        return result
 
 
 def _refuse_other(out: Path, request: dict[str, Any]) -> None:
@@ -98,6 +115,11 @@ def select_rows(
     digest = base or (beside.base_digest if beside else "")
     if not digest:
         raise ConfigError(f"{source} has no {MASK} that names its base", "give --base DIGEST")
+    if beside and digest != beside.base_digest:
+        raise ConfigError(
+            f"--base {digest} is not the base of {source}: {beside.base_digest}", "leave --base"
+        )
+    _refuse_folders({"--out": out})
     mask = select(found, digest, cast(Rule, rule), quota=quota, rows=rows, seed=seed)
     mask.save(out)
     value = {
@@ -113,11 +135,18 @@ def inspect(
 ) -> int:
     """What an attribution says of each layer, and a heat map of its rows."""
     found, beside = _read(source)
+    _refuse_folders({"--png": png, "--html": html})
     chosen = Mask.load(mask) if mask else beside
     if chosen is not None and (len(chosen.rows), chosen.d_model) != found.shape:
         raise ModelError(
             f"the mask has {len(chosen.rows)} layers of {chosen.d_model} rows, the attribution "
             f"{found.shape[0]} of {found.shape[1]}",
+            "give the mask that was selected from this attribution",
+        )
+    if chosen and beside and chosen.base_digest != beside.base_digest:
+        raise ModelError(
+            f"the mask {mask} is of the base {chosen.base_digest[:12]}, the attribution of "
+            f"{beside.base_digest[:12]}",
             "give the mask that was selected from this attribution",
         )
     rows = layer_rows(found, chosen)
@@ -134,6 +163,16 @@ def inspect(
     drawn = [f"written: {', '.join(value['pictures'])}"] if value["pictures"] else []
     options.put(value, Group(head, table(rows, *rows[0]), *drawn))
     return 0
+
+
+def _refuse_folders(files: dict[str, Path | None]) -> None:
+    """Raises ConfigError where a file is to be written over a folder, or below a file."""
+    for option, path in files.items():
+        if path is not None and path.is_dir():
+            raise ConfigError(f"{option} {path} is a folder", "give a file")
+        above = path and next(folder for folder in path.parents if folder.exists())
+        if above and not above.is_dir():
+            raise ConfigError(f"{option} {path} is below a file, {above}", "give another place")
 
 
 def _read(source: Path) -> tuple[Attribution, Mask | None]:

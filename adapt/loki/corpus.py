@@ -85,6 +85,10 @@ def _numbered(lines: Sequence[dict[str, Any]]) -> Sequence[tuple[int, dict[str, 
 
 
 def _conversation(path: Path, number: int, line: dict[str, Any]) -> Example:
+    unknown = sorted(line.keys() - {"messages", "tools"})
+    if "messages" not in line or unknown:
+        why = f"has {', '.join(unknown)}" if "messages" in line else "has no messages"
+        raise ConfigError(f"{path} line {number}, in a file of conversations, {why}", _HINT)
     try:
         return conversation(**line)
     except (ValueError, TypeError) as error:

@@ -14,6 +14,8 @@ from adapt.loki.scores import Attribution
 from adapt.loki.selection import Mask
 from store.files import write_atomic
 
+_CHOSEN = "Greys"
+"""The colours of the panel that knows only two values."""
 MOST_COLUMNS = 1024
 """Wider tables are drawn as means of neighbouring rows: no screen has more points."""
 
@@ -52,7 +54,9 @@ def write_png(found: Attribution, mask: Mask | None, path: Path) -> None:
         image = axes.imshow(values, aspect="auto", cmap=colours, interpolation="nearest")
         axes.set_title(title, fontsize=10, loc="left")
         axes.set_ylabel("layer")
-        figure.colorbar(image, ax=axes, pad=0.01)
+        bar = figure.colorbar(image, ax=axes, pad=0.01)
+        if colours == _CHOSEN:
+            bar.set_ticks([0, 1], labels=["frozen", "may move"])
     figure.axes[2 * len(panels) - 2].set_xlabel("row of down_proj")
     figure.suptitle(_title(found), fontsize=11, x=0.02, ha="left")
     figure.tight_layout()
@@ -68,7 +72,9 @@ def write_html(found: Attribution, mask: Mask | None, path: Path) -> None:
     panels = _panels(found, mask)
     figure = make_subplots(len(panels), 1, subplot_titles=[title for title, _, _ in panels])
     for place, (_, values, colours) in enumerate(panels, 1):
-        bar = {"len": 0.9 / len(panels), "y": 1 - (place - 0.5) / len(panels)}
+        bar: dict[str, Any] = {"len": 0.9 / len(panels), "y": 1 - (place - 0.5) / len(panels)}
+        if colours == _CHOSEN:
+            bar |= {"tickvals": [0, 1], "ticktext": ["frozen", "may move"]}
         figure.add_trace(
             Heatmap(
                 z=np.round(values, 5), colorscale=colours, colorbar=bar,
@@ -97,7 +103,7 @@ def _panels(found: Attribution, mask: Mask | None) -> list[tuple[str, np.ndarray
         chosen = np.zeros(found.shape)
         for layer, rows in enumerate(mask.rows):
             chosen[layer, list(rows)] = 1.0
-        panels.append((f"rows that may move: {mask.rule}, {mask.quota:g}%", chosen, "Greys"))
+        panels.append((f"rows that may move: {mask.rule}, {mask.quota:g}%", chosen, _CHOSEN))
     return [(title, _narrowed(values), colours) for title, values, colours in panels]
 
 

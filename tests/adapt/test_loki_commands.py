@@ -68,6 +68,15 @@ def test_what_does_not_fit_is_refused(folder: Path) -> None:
         select_rows(options, folder, out, "lowest", 5.0, 2, 0, None)
     with pytest.raises(ConfigError, match="unknown selection rule"):
         select_rows(options, folder, out, "best", None, None, 0, None)
+    with pytest.raises(ConfigError, match="is not the base of"):
+        select_rows(options, folder, out, "lowest", None, None, 0, "d" * 64)
+    with pytest.raises(ConfigError, match="is a folder"):
+        select_rows(options, folder, folder, "lowest", None, None, 0, None)
+    with pytest.raises(ConfigError, match="is below a file"):
+        inspect(options, folder, None, folder / "mask.json" / "map.png", None)
+    Mask(((0,), (1,)), 8, 12.5, "lowest", "d" * 64, "c").save(out)
+    with pytest.raises(ModelError, match="is of the base dddd"):
+        inspect(options, folder, out, None, None)
     (folder / "mask.json").unlink()
     with pytest.raises(ConfigError, match="--base"):
         select_rows(options, folder, out, "lowest", None, None, 0, None)
@@ -89,9 +98,11 @@ def test_attribute_scores_a_users_prompts_in_two_processes(
     for _ in range(2):
         given = {"definition": "paper", "quota": 10.0, "prompts": 4, "seed": 0, "workers": 2}
         assert attribute(options, tmp_path / "out", str(model), corpus, given) == 0
-        said = json.loads(capsys.readouterr().out)
+        printed = capsys.readouterr()
+        said = json.loads(printed.out)
         assert (said["definition"], said["samples"]) == ("paper", 4)
         assert said["corpus"] == "4 prompts of mine.jsonl"
+    assert "has these scores already" in printed.err
     assert Mask.load(tmp_path / "out" / "mask.json").rank == 6
     assert not (tmp_path / "home").exists()
     other = {"definition": "paper", "quota": 20.0, "prompts": 4, "seed": 0, "workers": 1}
