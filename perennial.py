@@ -14,7 +14,8 @@ import typer
 from typer.core import TyperGroup
 
 from adapt.commands import Options
-from adapt.commands.groups import cycles, loki, source, versions
+from adapt.commands.groups import cycles, source, versions
+from adapt.commands.weights import loki, skill
 from store.errors import PerennialError, UserError
 
 _SHARED = ("--home", "--json")
@@ -50,6 +51,7 @@ app.add_typer(source, name="source")
 app.add_typer(versions, name="versions")
 app.add_typer(cycles, name="cycles")
 app.add_typer(loki, name="loki")
+app.add_typer(skill, name="skill")
 
 Model = Annotated[
     str | None, typer.Option(help="`pico`, a model directory, or a hub name.", metavar="MODEL")

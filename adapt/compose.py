@@ -86,6 +86,14 @@ def compose(parts: Sequence[Part], out_dir: Path) -> Composition:
     return Composition(out_dir, rank, ranks)
 
 
+def changes_of(path: Path) -> dict[str, tuple[Tensor, Tensor]]:
+    """An adapter's change: module path -> A [r, in] and B [out, r] in fp32, scaling folded into B.
+
+    Raises ModelError for anything but a plain LoRA.
+    """
+    return _read(Part(path)).modules
+
+
 def _join(module: str, adapters: list[_Adapter]) -> tuple[Tensor, Tensor]:
     pairs = [
         (adapter.path, *adapter.modules[module])

@@ -1,4 +1,4 @@
-"""The commands of several words: source, cycles, versions and loki, parsed only.
+"""The commands on a home of several words: source, cycles and versions, parsed only.
 
 As perennial.py, it imports what does the work inside the commands.
 """
@@ -11,7 +11,6 @@ import typer
 source = typer.Typer(help="Where documents come from.", no_args_is_help=True)
 versions = typer.Typer(help="What users talk to, and what was tried.", invoke_without_command=True)
 cycles = typer.Typer(help="The updates so far.", invoke_without_command=True)
-loki = typer.Typer(help="Which rows of a model matter least.", no_args_is_help=True)
 
 Name = Annotated[str, typer.Argument(help="Name of a version.")]
 
@@ -113,70 +112,3 @@ def versions_rollback(context: typer.Context) -> None:
     from adapt.commands import swaps
 
     raise typer.Exit(swaps.roll_back(context.obj))
-
-
-@loki.command("attribute")
-def loki_attribute(
-    context: typer.Context,
-    out: Annotated[Path, typer.Option(help="Folder for the result; a stopped run goes on there.")],
-    model: Annotated[str | None, typer.Option(help="`pico`, a directory, or a hub name.")] = None,
-    corpus: Annotated[
-        Path | None,
-        typer.Option(
-            help="JSON lines of conversations, prompts or MMLU questions.", metavar="FILE"
-        ),
-    ] = None,
-    definition: Annotated[
-        str, typer.Option(help="`release`, `paper` or `captum`.", metavar="NAME")
-    ] = "release",
-    quota: Annotated[float | None, typer.Option(help="Percent of rows to count.")] = None,
-    prompts: Annotated[int, typer.Option(min=1, help="Prompts to score on (MMLU: all).")] = 300,
-    seed: Annotated[int, typer.Option(help="Seed of the sample.")] = 0,
-    workers: Annotated[int, typer.Option(min=1, help="Processes that score.")] = 1,
-) -> None:
-    """Score the rows of every down_proj over a corpus."""
-    from adapt.commands import loki as body
-
-    given = {"definition": definition, "quota": quota, "prompts": prompts, "seed": seed,
-             "workers": workers}  # fmt: skip
-    raise typer.Exit(body.attribute(context.obj, out, model, corpus, given))
-
-
-Found = Annotated[Path, typer.Argument(help="What `loki attribute` wrote: its folder or file.")]
-
-
-@loki.command("select")
-def loki_select(
-    context: typer.Context,
-    source: Found,
-    out: Annotated[Path, typer.Option(help="File for the mask.")],
-    rule: Annotated[
-        str,
-        typer.Option(
-            help="lowest, highest, global-lowest, global-highest, magnitude or random.",
-            metavar="RULE",
-        ),
-    ] = "lowest",
-    quota: Annotated[float | None, typer.Option(help="Percent of all rows.")] = None,
-    rows: Annotated[int | None, typer.Option(help="Rows per layer instead.")] = None,
-    seed: Annotated[int, typer.Option(help="Seed of `random`.")] = 0,
-    base: Annotated[str | None, typer.Option(help="Digest of the base model.")] = None,
-) -> None:
-    """Choose the rows that may move."""
-    from adapt.commands import loki as body
-
-    raise typer.Exit(body.select_rows(context.obj, source, out, rule, quota, rows, seed, base))
-
-
-@loki.command("inspect")
-def loki_inspect(
-    context: typer.Context,
-    source: Found,
-    mask: Annotated[Path | None, typer.Option(help="Another mask than the one beside it.")] = None,
-    png: Annotated[Path | None, typer.Option(help="Write a heat map as a picture.")] = None,
-    html: Annotated[Path | None, typer.Option(help="Write a heat map as a page.")] = None,
-) -> None:
-    """Show what each layer contributes, and which rows were chosen."""
-    from adapt.commands import loki as body
-
-    raise typer.Exit(body.inspect(context.obj, source, mask, png, html))

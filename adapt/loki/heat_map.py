@@ -1,7 +1,6 @@
 """What attribution found, as figures per layer and as a heat map (PNG, HTML).
 
-Draws and computes nothing new. Loads matplotlib or plotly only when it draws. Called by
-adapt.commands.loki.
+Draws and computes nothing new. Called by adapt.commands.loki.
 """
 
 import itertools
@@ -10,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
+from adapt import pictures
 from adapt.loki.scores import Attribution
 from adapt.loki.selection import Mask
-from store.files import write_atomic
+from adapt.pictures import Panel
 
-_CHOSEN = "Greys"
-"""The colours of the panel that knows only two values."""
 MOST_COLUMNS = 1024
 """Wider tables are drawn as means of neighbouring rows: no screen has more points."""
+_ROW = "row of down_proj"
 
 
 def layer_rows(found: Attribution, mask: Mask | None) -> list[dict[str, Any]]:
@@ -42,69 +41,32 @@ def layer_rows(found: Attribution, mask: Mask | None) -> list[dict[str, Any]]:
 
 def write_png(found: Attribution, mask: Mask | None, path: Path) -> None:
     """The heat map as a picture: contribution of every row, and which rows were chosen."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    panels = _panels(found, mask)
-    figure = Figure(figsize=(11, 1.2 + len(panels) * max(1.6, 0.18 * found.shape[0])), dpi=120)
-    FigureCanvasAgg(figure)
-    for place, (title, values, colours) in enumerate(panels, 1):
-        axes = figure.add_subplot(len(panels), 1, place)
-        # Row lines between pixels of a stretched picture would show layers that there are not.
-        image = axes.imshow(values, aspect="auto", cmap=colours, interpolation="nearest")
-        axes.set_title(title, fontsize=10, loc="left")
-        axes.set_ylabel("layer")
-        bar = figure.colorbar(image, ax=axes, pad=0.01)
-        if colours == _CHOSEN:
-            bar.set_ticks([0, 1], labels=["frozen", "may move"])
-    figure.axes[2 * len(panels) - 2].set_xlabel("row of down_proj")
-    figure.suptitle(_title(found), fontsize=11, x=0.02, ha="left")
-    figure.tight_layout()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, format="png")
+    pictures.write_png(_panels(found, mask), _title(found), path)
 
 
 def write_html(found: Attribution, mask: Mask | None, path: Path) -> None:
-    """The same as a page of its own, with values under the pointer; it loads nothing."""
-    from plotly.graph_objects import Heatmap
-    from plotly.subplots import make_subplots
-
-    panels = _panels(found, mask)
-    figure = make_subplots(len(panels), 1, subplot_titles=[title for title, _, _ in panels])
-    for place, (_, values, colours) in enumerate(panels, 1):
-        bar: dict[str, Any] = {"len": 0.9 / len(panels), "y": 1 - (place - 0.5) / len(panels)}
-        if colours == _CHOSEN:
-            bar |= {"tickvals": [0, 1], "ticktext": ["frozen", "may move"]}
-        figure.add_trace(
-            Heatmap(
-                z=np.round(values, 5), colorscale=colours, colorbar=bar,
-                hovertemplate="layer %{y}, row %{x}: %{z}<extra></extra>",
-            ),
-            place, 1,
-        )  # fmt: skip
-        figure.update_yaxes(title_text="layer", autorange="reversed", row=place, col=1)
-    figure.update_xaxes(title_text="row of down_proj", row=len(panels), col=1)
-    height = 140 + len(panels) * max(180, 22 * found.shape[0])
-    figure.update_layout(title=_title(found), height=height)
-    write_atomic(path, figure.to_html(include_plotlyjs=True))
+    """The same as a page of its own."""
+    pictures.write_html(_panels(found, mask), _title(found), path)
 
 
-def _panels(found: Attribution, mask: Mask | None) -> list[tuple[str, np.ndarray, str]]:
-    """Title, [layers, columns] and colours of each map."""
+def _panels(found: Attribution, mask: Mask | None) -> list[Panel]:
     # Each layer by its own largest: raw scores of early and late layers differ by powers of ten.
     largest = found.magnitude.max(axis=1, keepdims=True)
     relative = found.magnitude / np.where(largest > 0, largest, 1.0)
+    counted = f"share of samples that count the row among the {found.quota:g}% lowest"
     panels = [
-        ("contribution: mean absolute score, of the layer's largest", relative, "viridis"),
-        (f"share of samples that count the row among the {found.quota:g}% lowest",
-         found.lowest / found.samples, "magma"),
+        Panel("contribution: mean absolute score, of the layer's largest", _narrowed(relative),
+              "viridis", _ROW),
+        Panel(counted, _narrowed(found.lowest / found.samples), "magma", _ROW),
     ]  # fmt: skip
     if mask is not None:
         chosen = np.zeros(found.shape)
         for layer, rows in enumerate(mask.rows):
             chosen[layer, list(rows)] = 1.0
-        panels.append((f"rows that may move: {mask.rule}, {mask.quota:g}%", chosen, _CHOSEN))
-    return [(title, _narrowed(values), colours) for title, values, colours in panels]
+        title = f"rows that may move: {mask.rule}, {mask.quota:g}%"
+        marks = ((0.0, "frozen"), (1.0, "may move"))
+        panels.append(Panel(title, _narrowed(chosen), "Greys", _ROW, span=(0, 1), marks=marks))
+    return panels
 
 
 def _narrowed(values: np.ndarray) -> np.ndarray:

@@ -1,7 +1,7 @@
 """Implanting: the selected rows are trained on examples and written as a PEFT adapter.
 
 It selects no rows, makes no examples and judges no result; the training is adapt.loki.learning's.
-Called by adapt.stages in a child process, and by examples.skill.
+Called by adapt.stages in a child process, and by adapt.skill.sft.
 """
 
 from collections.abc import Sequence

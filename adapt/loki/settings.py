@@ -1,6 +1,6 @@
 """How rows are trained: the settings of one implanting run, checked. Loads no torch.
 
-Called by adapt.loki, adapt.stages, adapt.cycle_learning and examples.skill.
+Called by adapt.loki, adapt.stages, adapt.cycle_learning and adapt.skill.sft.
 """
 
 from dataclasses import dataclass

@@ -1,17 +1,18 @@
-"""One closed-book episode: a task, a world, a reward.
+"""Closed-book tool use as an episode: a task, a world, a reward.
 
 Only the names of the offered functions are shown; at most `MAX_CALLS` turns may call, the next must
 answer. Malformed calls end the episode, as they would end a run of the agent, which sees them as
-the answer. It holds no model and no tokens. Called by adapt.skill.rollout.
+the answer. It holds no model and no tokens. Played by adapt.skill.rollout.
 """
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from adapt.skill.scenario import Outcome
 from agent.prompts import SYSTEM, names_only
-from store.records import Message
+from store.records import Message, digest_of
 from tools.virtual_api.catalogue import Catalogue, schema_of
 from tools.virtual_api.tasks import Task, judge
 
@@ -48,19 +49,6 @@ class Turn:
     malformed: bool
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """How an episode ended."""
-
-    reward: float
-    solved: bool
-    finished: bool
-    calls: int
-    reason: str
-    empty: bool
-    """The model's last turn held nothing."""
-
-
 def parse_turn(text: str) -> Turn:
     """Read hermes `<tool_call>` blocks as the engine's parser does: one bad block spoils all."""
     blocks = [whole or cut for whole, cut in _CALL.findall(text)]
@@ -78,6 +66,24 @@ def parse_turn(text: str) -> Turn:
         calls.append({"name": call["name"], "arguments": arguments})
     before = text.partition("<tool_call>")[0]
     return Turn(tuple(calls), before, False)
+
+
+@dataclass(frozen=True)
+class ToolTask:
+    """A task of the virtual API universe as a scenario."""
+
+    task: Task
+    catalogue: Catalogue
+    rewards: Rewards = field(default_factory=Rewards)
+
+    @property
+    def digest(self) -> str:
+        """Identity: the task, its universe, and what events pay."""
+        return digest_of([self.task.digest, self.catalogue.seed, asdict(self.rewards)])
+
+    def begin(self) -> "Episode":
+        """An episode of its own."""
+        return Episode(self.task, self.catalogue, self.rewards)
 
 
 class Episode:

@@ -11,10 +11,10 @@ from typing import Protocol
 
 import torch
 from torch import Tensor, nn
-from transformers import DynamicCache
 
 from adapt.render import Renderer
-from adapt.skill.environment import Episode, Outcome
+from adapt.skill.decoding import Reader
+from adapt.skill.scenario import Game, Outcome
 from store.errors import ModelError
 from store.records import Message
 
@@ -68,13 +68,12 @@ class Sampler:
         max_new_tokens: int = 96,
         generator: torch.Generator | None = None,
     ) -> None:
-        self.model, self.end = model, end
+        self.end = end
         self.temperature, self.max_new_tokens = temperature, max_new_tokens
         self.generator = generator
-        self.device = next(model.parameters()).device
-        self.cache = DynamicCache()
-        self.seen: Tensor | None = None
-        """bool [B, T]: which cached positions are real."""
+        self.reader = Reader(model)
+        self.device = self.reader.device
+        self.begun = False
         self.unfed: list[list[int]] = []
         """Per conversation the last token, when the model has not read it yet."""
 
@@ -104,45 +103,28 @@ class Sampler:
             speaking = speaking & (drawn != self.end)
             if not speaking.any() or max(map(len, tokens)) == self.max_new_tokens:
                 break
-            logits = self._read(ids, real)
+            logits = self.reader.read(ids, real)
         # Who spoke in the last step has a token that is drawn but not read.
         self.unfed = [[int(i)] if r else [] for i, r in zip(ids[:, 0], real[:, 0], strict=True)]
         return [Spoken(tuple(t), tuple(p)) for t, p in zip(tokens, logprobs, strict=True)]
 
     def keep(self, rows: Sequence[int]) -> None:
         """Drop the other conversations from memory."""
-        assert self.seen is not None, "nothing has been spoken yet"
-        index = torch.tensor(list(rows), device=self.device)
-        self.cache.batch_select_indices(index)
-        self.seen = self.seen[index]
+        assert self.begun, "nothing has been spoken yet"
+        self.reader.keep(rows)
         self.unfed = [self.unfed[row] for row in rows]
 
     def _read_shared(self, chunks: list[list[int]], ids: Tensor, real: Tensor) -> Tensor:
-        """`_read`, but a prompt that several new conversations share is read once."""
-        if self.seen is not None:
-            return self._read(ids, real)
+        """Read the pieces; a prompt that several new conversations share is read once."""
+        if self.begun:
+            return self.reader.read(ids, real)
+        self.begun = True
         first: dict[tuple[int, ...], int] = {}
         rows = [first.setdefault(tuple(chunk), len(first)) for chunk in chunks]
         where = [rows.index(number) for number in range(len(first))]
-        logits = self._read(ids[where], real[where])
-        index = torch.tensor(rows, device=self.device)
-        self.cache.batch_select_indices(index)
-        assert self.seen is not None
-        self.seen = self.seen[index]
-        return logits[index]
-
-    def _read(self, ids: Tensor, real: Tensor) -> Tensor:
-        """Logits [B, vocabulary] after `ids` [B, T]; positions where `real` is False are holes."""
-        self.seen = real if self.seen is None else torch.cat((self.seen, real), 1)
-        places = (self.seen.long().cumsum(1) - 1).clamp(min=0)[:, -ids.shape[1] :]
-        return self.model(
-            input_ids=ids,
-            attention_mask=self.seen.long(),
-            position_ids=places,
-            past_key_values=self.cache,
-            use_cache=True,
-            logits_to_keep=1,
-        ).logits[:, -1]
+        logits = self.reader.read(ids[where], real[where])
+        self.reader.keep(rows)
+        return logits[torch.tensor(rows, device=self.device)]
 
     def _draw(self, logits: Tensor) -> tuple[Tensor, Tensor]:
         """Tokens [B] and their log-probabilities [B]."""
@@ -158,7 +140,7 @@ class Sampler:
 class _Track:
     """What one conversation has gathered so far."""
 
-    episode: Episode
+    episode: Game
     ids: list[int] = field(default_factory=list)
     own: list[bool] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
@@ -187,7 +169,7 @@ def end_token(renderer: Renderer) -> int:
 def rollout(
     speaker: Speaker,
     renderer: Renderer,
-    episodes: Sequence[Episode],
+    episodes: Sequence[Game],
     end: int,
     max_length: int = 1024,
 ) -> list[Rollout]:
@@ -227,11 +209,11 @@ def _finished(track: _Track) -> Rollout:
     )
 
 
-def _prompt(renderer: Renderer, episode: Episode) -> str:
+def _prompt(renderer: Renderer, episode: Game) -> str:
     return renderer.text(episode.messages, episode.tools, generation_prompt=True)
 
 
-def _hear(renderer: Renderer, episode: Episode, spoken: Spoken, end: int) -> tuple[int, ...] | None:
+def _hear(renderer: Renderer, episode: Game, spoken: Spoken, end: int) -> tuple[int, ...] | None:
     """Let the world answer; the tokens up to the model's next turn, None when there is none."""
     whole = bool(spoken.token_ids) and spoken.token_ids[-1] == end
     said = spoken.token_ids[:-1] if whole else spoken.token_ids

@@ -1,4 +1,4 @@
-"""GRPO on closed-book episodes: a LoRA over theta_SFT that learns to use what theta_SFT knows.
+"""GRPO on games of a source domain: a LoRA over theta_SFT that learns to use what that knows.
 
 What the LoRA learns is the skill vector v = theta_RL - theta_SFT. On CPU the same settings give
 the same bits, resumed or not. It makes no theta_SFT and saves no vector. Called by the recipe that
@@ -22,7 +22,6 @@ from adapt.loki.batches import collate, plan, prepare
 from adapt.loki.training import fixed_arithmetic
 from adapt.render import Rendered, Renderer
 from adapt.skill.checkpoint import GrpoState, load_state, save_state
-from adapt.skill.environment import Episode, Rewards
 from adapt.skill.grpo import GrpoSettings, group_advantages, grpo_loss, reason_to_stop
 from adapt.skill.policy import (
     divergence,
@@ -32,11 +31,13 @@ from adapt.skill.policy import (
     tensors_of,
 )
 from adapt.skill.rollout import Rollout, Sampler, end_token, rollout
+from adapt.skill.scenario import Scenario
 from store.errors import StageError
 from store.files import write_atomic
 from store.records import Example, digest_of
-from tools.virtual_api.catalogue import Catalogue
-from tools.virtual_api.tasks import Task
+
+Draw = Callable[[random.Random], Scenario]
+"""Makes a scenario of the source domain, all randomness from the generator."""
 
 __all__ = ["GrpoResult", "GrpoSettings", "train_skill"]
 
@@ -63,10 +64,8 @@ class _Run:
     optimizer: torch.optim.Optimizer
     renderer: Renderer
     end: int
-    catalogue: Catalogue
-    write_task: Callable[[random.Random], Task]
+    draw: Draw
     settings: GrpoSettings
-    rewards: Rewards
     replay: tuple[Rendered, ...] = ()
     identity: str = ""
     """Digest of everything that decides the result; a checkpoint of another run is ignored."""
@@ -76,10 +75,8 @@ class _Run:
 def train_skill(
     model: nn.Module,
     tokenizer: Any,
-    catalogue: Catalogue,
-    write_task: Callable[[random.Random], Task],
+    draw: Draw,
     settings: GrpoSettings,
-    rewards: Rewards,
     *,
     sft_digest: str,
     start: Mapping[str, Tensor] | None = None,
@@ -90,11 +87,10 @@ def train_skill(
 ) -> GrpoResult:
     """Train a LoRA on `model` (theta_SFT, known by `sft_digest`) and give it back.
 
-    `write_task` makes a task of the source domain from a generator. `start` is the vector of the
-    round before. On `replay`, conversations of other things, the policy is held to theta_SFT.
-    `log_path` gets a JSON line per step, which `progress` gets too. With `checkpoint_dir` a killed
-    run goes on there. The model is left as it was. Raises StageError when the policy collapses or
-    a loss is no number, ModelError when `start` does not fit.
+    `start` is the vector of the round before. On `replay`, conversations of other things, the
+    policy is held to theta_SFT. `log_path` gets a JSON line per step, which `progress` gets too.
+    With `checkpoint_dir` a killed run goes on there. The model is left as it was. Raises StageError
+    when the policy collapses or a loss is no number, ModelError when `start` does not fit.
     """
     renderer = Renderer(tokenizer)
     end = end_token(renderer)
@@ -105,8 +101,7 @@ def train_skill(
             optimizer = torch.optim.AdamW(weights, settings.learning_rate, weight_decay=0.0)
             held = tuple(prepare(renderer, replay, settings.max_length).sequences)
             run = _Run(
-                policy, weights, optimizer, renderer, end, catalogue, write_task, settings, rewards,
-                held,
+                policy, weights, optimizer, renderer, end, draw, settings, held,
             )  # fmt: skip
             run.identity = _identity(run, sft_digest)
             if checkpoint_dir:
@@ -149,17 +144,16 @@ def _step(run: _Run, step: int) -> dict[str, float]:
     settings = run.settings
     clock = time.monotonic()
     rng = random.Random(f"{settings.seed}/{step}")
-    tasks = [run.write_task(rng) for _ in range(settings.tasks_per_step)]
+    scenarios = [run.draw(rng) for _ in range(settings.tasks_per_step)]
     device = run.weights[0].device
     generator = torch.Generator(device).manual_seed(rng.getrandbits(60))
     sampler = Sampler(
         run.policy, run.end, max_new_tokens=settings.max_new_tokens, generator=generator
     )
-    each = [task for task in tasks for _ in range(settings.group)]
-    episodes = [Episode(task, run.catalogue, run.rewards) for task in each]
-    played = rollout(sampler, run.renderer, episodes, run.end, settings.max_length)
+    games = [scenario.begin() for scenario in scenarios for _ in range(settings.group)]
+    played = rollout(sampler, run.renderer, games, run.end, settings.max_length)
     outcomes = [r.outcome for r in played]
-    rewards_P_G = torch.tensor([o.reward for o in outcomes]).view(len(tasks), settings.group)
+    rewards_P_G = torch.tensor([o.reward for o in outcomes]).view(len(scenarios), settings.group)
     advantages_P_G = group_advantages(rewards_P_G)
     sampled = time.monotonic() - clock
     learned = _learn(run, played, advantages_P_G.flatten().tolist(), step)
@@ -248,14 +242,12 @@ def _backward(
 def _identity(run: _Run, sft_digest: str) -> str:
     """Digest of all that decides the result but the number of steps, so that more can be added."""
     settings = {k: v for k, v in asdict(run.settings).items() if k != "steps"}
-    first = run.write_task(random.Random(f"{run.settings.seed}/identity"))
+    first = run.draw(random.Random(f"{run.settings.seed}/identity"))
     weights = b"".join(w.detach().cpu().numpy().tobytes() for w in run.weights)
     return digest_of(
         [
             settings,
-            asdict(run.rewards),
             sft_digest,
-            run.catalogue.seed,
             first.digest,
             digest_of(weights),
             digest_of([asdict(r) for r in run.replay]),

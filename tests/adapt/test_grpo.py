@@ -15,7 +15,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from adapt.base import conversation
 from adapt.loki.batches import collate, prepare
 from adapt.render import Renderer
-from adapt.skill.environment import Episode, Rewards
+from adapt.skill.environment import Episode, Rewards, ToolTask
 from adapt.skill.grpo import GrpoSettings, group_advantages, grpo_loss, reason_to_stop
 from adapt.skill.policy import divergence, lora_over
 from adapt.skill.rollout import Sampler, Spoken, end_token, rollout
@@ -24,7 +24,7 @@ from examples.pico.vocabulary import build_tokenizer
 from store.errors import ConfigError, ModelError, StageError
 from store.records import Example
 from tools.virtual_api.catalogue import build_catalogue
-from tools.virtual_api.tasks import Task, TaskWriter
+from tools.virtual_api.tasks import TaskWriter
 
 CATALOGUE = build_catalogue(0)
 TOOLS = CATALOGUE.category("Events")
@@ -43,8 +43,8 @@ TALKATIVE = Rewards(unfinished=-1.0, finished_at_once=1.0)
 """Pays for ending a turn at all: the only thing that a random model can learn."""
 
 
-def write_task(rng: random.Random) -> Task:
-    return TaskWriter(CATALOGUE, TOOLS, rng, (3, 3)).write("single")
+def draw(rng: random.Random) -> ToolTask:
+    return ToolTask(TaskWriter(CATALOGUE, TOOLS, rng, (3, 3)).write("single"), CATALOGUE, TALKATIVE)
 
 
 @pytest.fixture(scope="module")
@@ -197,9 +197,7 @@ def test_a_turn_ends_at_the_end_token_or_at_the_limit(model, tokenizer) -> None:
 
 
 def run(model, tokenizer, settings=QUICK, **more):
-    return train_skill(
-        model, tokenizer, CATALOGUE, write_task, settings, TALKATIVE, sft_digest="s" * 64, **more
-    )
+    return train_skill(model, tokenizer, draw, settings, sft_digest="s" * 64, **more)
 
 
 def test_the_policy_learns_what_is_paid(model, tokenizer) -> None:
@@ -267,10 +265,8 @@ def test_a_checkpoint_of_another_run_is_ignored(model, tokenizer, tmp_path) -> N
     train_skill(
         model,
         tokenizer,
-        CATALOGUE,
-        write_task,
+        draw,
         QUICK,
-        TALKATIVE,
         sft_digest="t" * 64,
         checkpoint_dir=tmp_path,
         progress=lambda point: steps.append(point["step"]),

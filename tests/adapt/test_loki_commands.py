@@ -95,6 +95,7 @@ def test_attribute_scores_a_users_prompts_in_two_processes(
     corpus = tmp_path / "mine.jsonl"
     corpus.write_text("".join(json.dumps({"prompt": f"say {n}"}) + "\n" for n in range(6)))
     options = Options(home=tmp_path / "home", as_json=True)
+    printed = capsys.readouterr()
     for _ in range(2):
         given = {"definition": "paper", "quota": 10.0, "prompts": 4, "seed": 0, "workers": 2}
         assert attribute(options, tmp_path / "out", str(model), corpus, given) == 0

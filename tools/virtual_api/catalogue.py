@@ -15,8 +15,10 @@ from store.errors import NotFoundError
 from tools.virtual_api.lexicon import CATEGORIES, UNSEEN_CATEGORIES, Attribute, Category, Kind
 from tools.virtual_api.words import VERBS, abbreviate, made_up, with_article
 
-ApiKind = Literal["find", "detail", "create", "cancel", "list"]
-_METHODS = {"find": "GET", "detail": "GET", "create": "POST", "cancel": "DELETE", "list": "GET"}
+ApiKind = Literal["find", "detail", "create", "cancel", "list", "call"]
+"""`call` is an API of somebody else's documentation (`folder`): what it does is not known."""
+_METHODS = {"find": "GET", "detail": "GET", "create": "POST", "cancel": "DELETE", "list": "GET",
+            "call": "GET"}  # fmt: skip
 
 
 @dataclass(frozen=True)

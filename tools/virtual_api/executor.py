@@ -115,6 +115,7 @@ _ACTIONS: dict[str, Callable[[Session, Api, dict[str, Any]], dict[str, Any]]] = 
     "create": Session._create,
     "cancel": Session._cancel,
     "list": Session._list,
+    "call": Session._detail,
 }
 
 

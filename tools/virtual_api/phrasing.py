@@ -53,21 +53,25 @@ class Phrasing:
         self, api: Api, said: Sequence[str], fields: Sequence[str], again: bool = False
     ) -> str:
         """What is wanted: a verb of the API's kind, the object, arguments, fields to report."""
-        verb = self.rng.choice(VERBS[api.kind])
-        if api.kind == "detail":
-            target = f"the {' and '.join(fields)} of {'that' if again else 'the'} {api.object}"
-        elif api.kind == "list":
-            target = f"every {api.object}"
-        else:
-            target = f"that {api.object}" if again else with_article(api.object)
-        words = f"{verb} {target}"
+        words = self._wanted(api, fields, again)
         if said:
             joined = ", ".join(said[:-1]) + (" and " if len(said) > 1 else "") + said[-1]
             joined = f" {joined}" if joined.startswith(_OWN_LINK) else f", {joined}"
             words += joined
-        if api.kind == "find" and fields:
+        if api.kind in ("find", "call") and fields:
             words += self._pick(_ASK).format(f=" and ".join(fields))
         return words
+
+    def _wanted(self, api: Api, fields: Sequence[str], again: bool) -> str:
+        """The verb and its object; for an API of others, what its description says."""
+        if api.kind == "call":
+            return api.description
+        verb = self.rng.choice(VERBS[api.kind])
+        if api.kind == "detail":
+            return f"{verb} the {' and '.join(fields)} of {'that' if again else 'the'} {api.object}"
+        if api.kind == "list":
+            return f"{verb} every {api.object}"
+        return f"{verb} " + (f"that {api.object}" if again else with_article(api.object))
 
     def then(self, parts: Sequence[str]) -> str:
         """Steps that follow each other."""
@@ -83,7 +87,7 @@ def ask_for(rng: random.Random, api: Api) -> list[str]:
     """Reply fields that a question about this API asks for."""
     if api.kind == "find":
         return [rng.choice([api.returns[0][0], "code"])]
-    if api.kind == "detail":
+    if api.kind in ("detail", "call"):
         return [rng.choice(api.returns)[0]]
     return []
 

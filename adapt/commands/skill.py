@@ -1,0 +1,233 @@
+"""`perennial skill`: vectors that make new knowledge usable, made, taken apart and looked at."""
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Group
+
+from adapt.base import BaseModel, find_model
+from adapt.commands import Options
+from adapt.show import CycleView, table
+from agent.config import Settings
+from store.errors import ConfigError, StageError
+from tools.virtual_api.catalogue import build_catalogue
+from tools.virtual_api.folder import read_catalogue
+
+if TYPE_CHECKING:
+    from adapt.skill.geometry import Angle
+
+SOURCE = ("Logistics", "Events")
+"""Categories of the virtual API universe that the embedded model does not know by heart."""
+
+
+def train(
+    options: Options, out: Path, model: str | None, given: dict[str, Any], work: Path | None
+) -> int:
+    """Learn a vector on a source domain and write it to `out`. 1 when it does not help there.
+
+    `given`: `source` (a folder of ToolBench tools, or None for the virtual universe),
+    `categories`, `rounds`, `steps`, `held_out`, `seed`, `threads`.
+    """
+    settings = options.settings(model=model)
+    base = _base(settings)
+    folder: Path | None = given["source"]
+    catalogue = read_catalogue(folder) if folder else build_catalogue(0)
+    categories = given["categories"] or ([] if folder else list(SOURCE))
+    # Before torch is loaded, and a folder made, for what cannot be.
+    _refuse_file(out)
+    from adapt.skill.grpo import GrpoSettings
+    from adapt.skill.recipe import train_rounds
+    from adapt.skill.sft import Workplace
+    from adapt.skill.source import tool_parts
+    from adapt.skill.vector import save_vector
+
+    parts = tool_parts(catalogue, categories, given["rounds"])
+    grpo = GrpoSettings(steps=given["steps"], seed=given["seed"], threads=given["threads"])
+    place = Workplace(
+        base, settings, work or out.parent / f"{out.name}-work", given["seed"], given["threads"]
+    )
+    place.work.mkdir(parents=True, exist_ok=True)
+    with CycleView() as view:
+        try:
+            tensors, rounds = train_rounds(
+                place, parts, grpo, view.moving, held_out=given["held_out"]
+            )
+        except KeyboardInterrupt:
+            view.still()
+            view.line(f"stopped; the same command goes on from what is in {place.work}")
+            raise
+    last = rounds[-1]
+    if last.after <= last.before:
+        raise StageError(
+            f"RL did not help: {last.before:.0%} of the held-out games were solved before, "
+            f"{last.after:.0%} after; nothing is written to {out}",
+            "try more --steps, or a source with more tools",
+        )
+    record = save_vector(
+        tensors, out, base,
+        domain=", ".join(categories) or str(folder),
+        recipe={
+            "command": "perennial skill train", "categories": categories,
+            "source": str(folder) if folder else "virtual API universe",
+            "update": settings.update.model_dump(mode="json"), "grpo": asdict(grpo),
+            "rewards": asdict(parts[0].rewards), "kinds": dict(parts[0].kinds),
+        },
+        rounds=len(rounds), facts={"rounds_measured": [r.to_json() for r in rounds]},
+    )  # fmt: skip
+    rows = [
+        {"round": n, "tools": r.part, "before": r.before, "after": r.after, "steps": len(r.curve)}
+        for n, r in enumerate(rounds, 1)
+    ]
+    value = {"vector": str(out), "digest": record.digest, "rounds": rows}
+    options.put(value, Group(table(rows, *rows[0]), f"{out}: {record.digest[:12]}"))
+    return 0
+
+
+def extract(options: Options, before: Path, after: Path, out: Path, given: dict[str, Any]) -> int:
+    """The vector between two full checkpoints, cut to a rank; the error of every tensor.
+
+    `given`: `model` (the base that it is for), `rank`, `domain`.
+    """
+    settings = options.settings(model=given["model"])
+    base = _base(settings)
+    _refuse_file(out)
+    from adapt.skill.extract import extract as difference
+    from adapt.skill.vector import save_vector
+
+    with CycleView() as view:
+        found = difference(
+            before, after, given["rank"],
+            lambda done, total, name: view.moving(f"{done} of {total}: {name}"),
+        )  # fmt: skip
+    cuts = [asdict(cut) for cut in found.cuts]
+    record = save_vector(
+        found.tensors, out, base, domain=given["domain"],
+        recipe={
+            "command": "perennial skill extract", "before": str(before), "after": str(after),
+            "rank": given["rank"],
+        },
+        rounds=1, facts={"error": found.error, "cuts": cuts, "left_out": found.left_out},
+    )  # fmt: skip
+    value = {
+        "vector": str(out), "digest": record.digest, "error": found.error, "cuts": cuts,
+        "left_out": found.left_out,
+    }  # fmt: skip
+    rows = [
+        {"module": c.module, "rank": c.rank, "norm": f"{c.norm:.4g}", "cut off": f"{c.error:.2%}"}
+        for c in found.cuts
+    ]
+    left = f"; {len(found.left_out)} tensors that a LoRA cannot hold are left out"
+    options.put(
+        value,
+        Group(
+            table(rows, *rows[0]),
+            f"{out}: {record.digest[:12]}, {found.error:.2%} of the difference is not in it"
+            + (left if found.left_out else ""),
+        ),
+    )
+    return 0
+
+
+def combine(
+    options: Options, parts: Sequence[str], out: Path, model: str | None, domain: str | None
+) -> int:
+    """The sum of vectors, each times its factor: DIR, DIR*0.5, DIR*-1 (which takes it away)."""
+    settings = options.settings(model=model)
+    base = _base(settings)
+    _refuse_file(out)
+    named = [_factor(part) for part in parts]
+    from safetensors.torch import load_file
+
+    from adapt.compose import Part, compose
+    from adapt.skill.vector import WEIGHTS, load_vector, save_vector
+
+    vectors = [load_vector(path, base) for path, _ in named]
+    with tempfile.TemporaryDirectory() as folder:
+        composed = compose([Part(path, scale) for path, scale in named], Path(folder))
+        tensors = load_file(composed.path / WEIGHTS)
+    summed = [
+        {"digest": v.record.digest, "domain": v.record.domain, "factor": scale}
+        for v, (_, scale) in zip(vectors, named, strict=True)
+    ]
+    words = domain or " + ".join(f"{s['factor']:g} x {s['domain']}" for s in summed)
+    record = save_vector(
+        tensors, out, base, domain=words,
+        recipe={"command": "perennial skill combine", "sum": summed},
+        rounds=max(v.record.rounds for v in vectors), facts={},
+    )  # fmt: skip
+    value = {"vector": str(out), "digest": record.digest, "rank": composed.rank, "sum": summed}
+    options.put(value, f"{out}: {record.digest[:12]}, rank {composed.rank}: {words}")
+    return 0
+
+
+def inspect(
+    options: Options, vector: Path, against: Path | None, mask: Path | None, png: Path | None,
+    html: Path | None,
+) -> int:  # fmt: skip
+    """What a vector is, how large it is where, and how it lies to another change."""
+    for path in (png, html):
+        if path is not None:
+            _refuse_folder(path)
+    from adapt.compose import changes_of
+    from adapt.loki.selection import Mask
+    from adapt.skill.angle_map import write_html, write_png
+    from adapt.skill.geometry import angles, share_in_rows, whole
+    from adapt.skill.vector import read_card
+
+    record, own = read_card(vector), changes_of(vector)
+    found = angles(own, changes_of(against) if against else {})
+    rows = [_angle_row(angle, against is not None) for angle in [*found, whole(found)]]
+    for path, write in ((png, write_png), (html, write_html)):
+        if path is not None:
+            write(found, f"{record.domain}, {record.digest[:12]}", path, cosines=bool(against))
+    value: dict[str, Any] = {
+        **record.model_dump(mode="json"),
+        "modules": [asdict(angle) for angle in found], "whole": asdict(whole(found)),
+        "share_in_rows": share_in_rows(own, Mask.load(mask)) if mask else None,
+        "pictures": [str(path) for path in (png, html) if path],
+    }  # fmt: skip
+    lines = [
+        f"{record.domain}: {record.rounds} rounds, {record.digest[:12]}, "
+        f"for base {record.base_digest[:12]}"
+    ]
+    if mask:
+        lines.append(f"{value['share_in_rows']:.2%} of its squared norm lies in the mask's rows")
+    drawn = [f"written: {', '.join(value['pictures'])}"] if value["pictures"] else []
+    options.put(value, Group(*lines, table(rows, *rows[0]), *drawn))
+    return 0
+
+
+def _angle_row(angle: "Angle", compared: bool) -> dict[str, Any]:
+    row: dict[str, Any] = {"module": angle.module, "norm": f"{angle.norm:.4g}"}
+    if compared:
+        row |= {"other": f"{angle.other:.4g}", "cosine": f"{angle.cosine:+.3f}"}
+    return row
+
+
+def _factor(part: str) -> tuple[Path, float]:
+    path, star, factor = part.rpartition("*")
+    if not star:
+        return Path(part), 1.0
+    try:
+        return Path(path), float(factor)
+    except ValueError:
+        raise ConfigError(f"{part!r} has no number after *", "write DIR*0.5") from None
+
+
+def _base(settings: Settings) -> BaseModel:
+    # Digests are kept in a folder of this run: a look makes no home.
+    with tempfile.TemporaryDirectory() as cache:
+        return find_model(settings.model, Path(cache))
+
+
+def _refuse_file(out: Path) -> None:
+    if out.exists() and not out.is_dir():
+        raise ConfigError(f"--out {out} is a file", "give a folder")
+
+
+def _refuse_folder(path: Path) -> None:
+    if path.is_dir():
+        raise ConfigError(f"{path} is a folder", "give a file")

@@ -1,0 +1,146 @@
+"""theta_SFT: a base with documentation in its rows, as an update cycle puts it there.
+
+Follows the defaults of an update's settings. What is done already, by its identity, is not done
+again. Called by adapt.skill.recipe and adapt.reproduce.past.
+"""
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from adapt.base import BaseModel, attribution_corpus, general_corpus, read_conversations
+from adapt.loki.attribution import attribute
+from adapt.loki.corpus import read_corpus
+from adapt.loki.implant import implant
+from adapt.loki.rows import load_rows
+from adapt.loki.selection import Mask, select
+from adapt.loki.settings import ImplantSettings, chosen
+from adapt.render import Renderer
+from agent.config import Settings, quota_of
+from store.errors import ConfigError
+from store.files import write_atomic
+from store.records import Example, digest_of
+
+Show = Callable[[str], None]
+"""Takes what is going on, in words."""
+PROMPTS = 300
+"""On which rows are scored, as in a cycle."""
+
+
+@dataclass(frozen=True)
+class Workplace:
+    """A base with what training on it needs, and a folder for what is under way."""
+
+    base: BaseModel
+    settings: Settings
+    """Of the home: an update here is one as the home's cycles make it."""
+    work: Path
+    seed: int = 0
+    threads: int = 0
+    """CPU threads; 0 leaves the process's own."""
+
+    @property
+    def tokenizer(self) -> Any:
+        """The base's."""
+        return AutoTokenizer.from_pretrained(self.base.path)
+
+    def model(self) -> nn.Module:
+        """The base, ready to run: float32 on a CPU, the stored type on a GPU if there is one."""
+        gpu = torch.cuda.is_available()
+        model: Any = AutoModelForCausalLM.from_pretrained(
+            self.base.path,
+            dtype="auto" if gpu else torch.float32,
+            attn_implementation="sdpa" if gpu else "eager",
+        )
+        return model.eval().to("cuda" if gpu else "cpu")
+
+    def general(self, count: int = 2000) -> list[Example]:
+        """Conversations that must not be forgotten, a seeded sample. ConfigError without any."""
+        path = general_corpus(self.settings.update, self.base)
+        if path is None:
+            raise ConfigError(
+                "this model brings no general corpus, and a skill must not cost what it can do",
+                "set update.general_corpus to a JSON-lines file of conversations",
+            )
+        found = read_conversations(path)
+        return random.Random(f"{self.seed}/general").sample(found, min(count, len(found)))
+
+
+@dataclass(frozen=True)
+class Learned:
+    """The rows of one theta_SFT."""
+
+    digest: str
+    """Of all that decides it."""
+    mask: Mask
+    rows: tuple[Tensor, ...]
+    adapter: Path
+
+    @torch.no_grad()
+    def put_into(self, model: nn.Module) -> None:
+        """Move the rows of a base, for good."""
+        layers = model.get_submodule("model.layers").children()
+        for layer, rows, delta in zip(layers, self.mask.rows, self._by_layer(), strict=True):
+            if delta is not None:
+                weight = layer.get_parameter("mlp.down_proj.weight")
+                weight[list(rows)] += delta.to(weight)
+
+    def _by_layer(self) -> list[Tensor | None]:
+        left = list(self.rows)
+        return [left.pop(0) if rows else None for rows in self.mask.rows]
+
+
+def learn(place: Workplace, examples: Sequence[Example], name: str, show: Show) -> Learned:
+    """Train the rows on examples, held to the base's answers on general conversations."""
+    mask = make_mask(place, show)
+    replay = place.general()
+    settings = ImplantSettings(
+        **{**chosen(place.settings.update), "seed": place.seed},
+        checkpoint_every=50, threads=place.threads,
+    )  # fmt: skip
+    identity = digest_of([mask.digest, asdict(settings), [e.digest for e in (*examples, *replay)]])
+    folder, done = place.work / f"{name}-sft", place.work / f"{name}-sft.done"
+    if not (done.is_file() and done.read_text() == identity):
+        implant(
+            place.model(), place.tokenizer, examples, mask, settings, folder,
+            place.work / f"{name}-sft-checkpoint",
+            lambda said: show(f"documents, {said['done']} of {said['total']}, {said['text']}"),
+            replay=replay, log_path=place.work / f"{name}-sft.jsonl",
+        )  # fmt: skip
+        write_atomic(done, identity)
+    return Learned(identity, mask, tuple(load_rows(folder, mask)), folder)
+
+
+def make_mask(place: Workplace, show: Show) -> Mask:
+    """The rows that may move, by the settings of the home's cycles; once per folder."""
+    update = place.settings.update
+    corpus_path = attribution_corpus(update, place.base)
+    if corpus_path is None:
+        raise ConfigError(
+            "this model brings no general corpus, which attribution needs",
+            "set update.general_corpus to a JSON-lines file of conversations",
+        )
+    quota = quota_of(update, place.settings.engine, place.base.d_model)
+    corpus = read_corpus(
+        corpus_path, Renderer(place.tokenizer), prompts=PROMPTS, seed=place.seed
+    )  # fmt: skip
+    chosen_by = [place.base.digest, quota, update.row_rule, update.attribution, corpus.digest]
+    path = place.work / f"mask-{digest_of(chosen_by)[:16]}.json"
+    if path.is_file():
+        return Mask.load(path)
+    found = attribute(
+        place.model(), corpus.prompts, quota, definition=update.attribution,
+        progress=lambda far: show(f"scoring the rows, {far.done} of {far.total} prompts"),
+        state=place.work / "attribution-state.safetensors", identity=place.base.digest,
+    )  # fmt: skip
+    mask = select(
+        found.of(corpus.words, corpus.digest), place.base.digest, update.row_rule, seed=place.seed
+    )
+    mask.save(path)
+    return mask
