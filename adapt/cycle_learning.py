@@ -4,7 +4,6 @@ Each can be run again from its inputs after a kill, with the same digests. Calle
 """
 
 import asyncio
-import random
 import shutil
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from adapt.cycle_context import Context, Outputs
 from adapt.gather import gather
 from adapt.loki.selection import Mask, rows_per_layer
 from adapt.loki.settings import chosen
+from adapt.rehearsal import rehearsed
 from adapt.runtime import Runtime
 from adapt.synthesize import synthesize
 from agent.config import lora_rank_for, quota_of
@@ -125,20 +125,17 @@ def _check_rank(runtime: Runtime, rows: int) -> None:
 async def implant_update(
     context: Context, corpus: Outputs, examples: Outputs, mask: Outputs
 ) -> Outputs:
-    """Train the rows on the new examples, held to the live version's answers on what is known."""
+    """Train the rows on new examples and some earlier ones, held to the base on general talk."""
     runtime = context.runtime
     store, update = runtime.store, runtime.settings.update
     train = store.examples.of_cycle(context.number, "train")
-    earlier, general = earlier_examples(context), _general(runtime)
+    earlier = earlier_examples(context)
     warm = _live_update(runtime, mask["mask"])
-    if not warm:
-        # Training starts from the base, whose answers on these would be held to: learn them again.
-        train, earlier = [*train, *earlier], []
-    elif general and len(earlier) > len(general):
-        seed = f"replay/{update.seed}/{context.number}"
-        earlier = random.Random(seed).sample(earlier, len(general))
+    if warm:
+        earlier = rehearsed(train, earlier, f"{update.seed}/{context.number}")
+    # Without a warm start training begins at the base, which knows none of them: all are learned.
     path, replay = context.work / "examples.jsonl", context.work / "replay.jsonl"
-    for file, examples_of in ((path, train), (replay, [*earlier, *general])):
+    for file, examples_of in ((path, [*train, *earlier]), (replay, _general(runtime))):
         write_atomic(file, "".join(e.model_dump_json() + "\n" for e in examples_of))
     settings = chosen(update)
     request = {
@@ -172,8 +169,7 @@ async def implant_update(
 def earlier_examples(context: Context) -> list[Example]:
     """Training examples of earlier cycles that the live version was trained on, each once.
 
-    A refused cycle's are left out: to hold the model to live answers on them would be to hold it
-    to not knowing what this cycle teaches.
+    A refused cycle's are left out: what the gate did not let in must not come in by a later update.
     """
     runtime = context.runtime
     learned = learned_documents(runtime)

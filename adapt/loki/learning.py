@@ -20,7 +20,7 @@ from adapt.loki import training
 from adapt.loki.batches import Prepared, plan, plan_replay, prepare
 from adapt.loki.checkpoint import load_checkpoint
 from adapt.loki.memory import peak_bytes, recomputed_layers, reset_peak
-from adapt.loki.methods import Method, check_method, installed
+from adapt.loki.methods import Method, begin_at, check_method, check_start, installed
 from adapt.loki.optimizers import make_optimizers
 from adapt.loki.run import Run
 from adapt.loki.selection import Mask
@@ -83,7 +83,7 @@ def train_method(
     """Train `model` by `method` and give it, trained, to the body; then it is what it was.
 
     `mask` is for the LoKI methods; `start` for what was trained before by the same method. On
-    `replay`, examples of what must not change, the model is held to its answers before the update.
+    `replay`, examples of what must not change, it is held to the answers of `model` as it came.
     `log_path` gets one JSON line per step (step, steps, loss, tokens_per_second); `progress` gets
     it with done, total and text. With `checkpoint_dir` a killed run resumes there, to the same bits
     on CPU. Raises ConfigError and ModelError for what does not fit together, before any work,
@@ -108,7 +108,9 @@ def train_method(
     head = model.get_submodule("lm_head")
     if method == "full":
         head = copy.deepcopy(head).requires_grad_(False)
-    with installed(model, method, mask, rank=rank, start=start, seed=settings.seed) as trained:
+    with installed(model, method, mask, rank=rank, seed=settings.seed) as trained:
+        if start is not None:
+            check_start(trained, start)
         with (
             training.fixed_arithmetic(settings.threads),
             recomputed_layers(model, settings.gradient_checkpointing),
@@ -120,8 +122,10 @@ def train_method(
                 _identity(method, mask, start, settings, train, known, held_out),
             )  # fmt: skip
             reset_peak(run.device)
-            # Ahead of the checkpoint, which moves all away from where it starts.
+            # While nothing has moved: the answers of a start or checkpoint hold its mistakes too.
             run.before = training.answers_before(run, progress)
+            if start is not None:
+                begin_at(trained, start)
             if checkpoint_dir:
                 found = load_checkpoint(checkpoint_dir, run.identity, trained, optimizers)
                 run.state = found or run.state

@@ -49,15 +49,13 @@ def installed(
     mask: Mask | None = None,
     *,
     rank: int = 16,
-    start: Sequence[Tensor] | None = None,
     seed: int = 0,
 ) -> Iterator[list[nn.Parameter]]:
     """The parameters that `method` trains, in fp32, while all else is frozen.
 
-    As installed they change nothing, or to rounding with `pissa`, unless `start` gives them other
-    values, one tensor each. `rank` is for all but `loki` and `full`; `seed` for what begins at
-    random. Afterwards the model is what it was, bit for bit. Raises ConfigError or ModelError for a
-    method, mask or start that does not fit the model.
+    As installed they change nothing, or to rounding with `pissa`. `rank` is for all but `loki` and
+    `full`; `seed` for what begins at random. Afterwards the model is what it was, bit for bit.
+    Raises ConfigError or ModelError for a method or mask that does not fit the model.
     """
     check_method(model, method, mask, rank)
     with ExitStack() as stack:
@@ -73,8 +71,6 @@ def installed(
                 parameter.requires_grad_(True)
         else:
             trained = stack.enter_context(_installed_lora(model, method, rank, seed))
-        if start is not None:
-            _begin(trained, start)
         yield trained
 
 
@@ -133,14 +129,19 @@ def _copied(parameters: Iterable[nn.Parameter]) -> Iterator[None]:
             parameter.data = data
 
 
-def _begin(trained: Sequence[nn.Parameter], start: Sequence[Tensor]) -> None:
-    """Give the parameters these values. Raises ModelError when others are needed."""
+def check_start(trained: Sequence[nn.Parameter], start: Sequence[Tensor]) -> None:
+    """Raises ModelError when these cannot be the values of what is trained."""
     hint = "start from what the same method trained on this base model"
     if len(start) != len(trained):
         raise ModelError(f"training starts from {len(start)} tensors, not {len(trained)}", hint)
-    with torch.no_grad():
-        for index, (parameter, value) in enumerate(zip(trained, start, strict=True)):
-            if value.shape != parameter.shape:
-                shapes = f"{tuple(value.shape)} at {index}, not {tuple(parameter.shape)}"
-                raise ModelError(f"training starts from a tensor of shape {shapes}", hint)
-            parameter.copy_(value)
+    for index, (parameter, value) in enumerate(zip(trained, start, strict=True)):
+        if value.shape != parameter.shape:
+            shapes = f"{tuple(value.shape)} at {index}, not {tuple(parameter.shape)}"
+            raise ModelError(f"training starts from a tensor of shape {shapes}", hint)
+
+
+@torch.no_grad()
+def begin_at(trained: Sequence[nn.Parameter], start: Sequence[Tensor]) -> None:
+    """Give what is trained the values that `check_start` let pass."""
+    for parameter, value in zip(trained, start, strict=True):
+        parameter.copy_(value)

@@ -1,7 +1,7 @@
 """What a step minimises, and what is measured on examples that are held out.
 
-New examples count by cross-entropy, replayed ones by their divergence from the model before the
-update (learning without forgetting, arXiv 1606.09282). It takes no step. Called by
+New examples count by cross-entropy, replayed ones by their divergence from the model as it came
+(learning without forgetting, arXiv 1606.09282). It takes no step. Called by
 adapt.loki.training.
 """
 
@@ -90,7 +90,7 @@ def held_out_loss(run: Run) -> float:
 
 
 def _divergence(before: Tensor, logits: Tensor) -> Tensor:
-    """KL(model before the update || model now) in nats, [K] of two [K, vocabulary]."""
+    """KL(model as it came || model now) in nats, [K] of two [K, vocabulary]."""
     with torch.no_grad():
         old = before.log_softmax(-1)
     now = logits.log_softmax(-1)

@@ -26,7 +26,7 @@ class Run:
     """All that moves, in fp32."""
     optimizers: Sequence[torch.optim.Optimizer]
     old_head: nn.Module
-    """The model's output layer as it was before the update; its own when that does not move."""
+    """The model's output layer as it came; its own when that does not move."""
     train: Prepared
     replay: Prepared
     held_out: Prepared
@@ -39,7 +39,7 @@ class Run:
     """Digest of everything that decides the result; a checkpoint of another run is ignored."""
     before: dict[int, Tensor] = field(default_factory=dict)
     """By index into `replay`: last hidden states [K, d_model], at its K tokens with loss, of the
-    model before the update."""
+    model as it came: before this update, and before those that it starts from."""
     state: TrainState = field(default_factory=TrainState)
 
     @property
@@ -66,7 +66,7 @@ class Run:
 
     @torch.no_grad()
     def logits_before(self, indices: Sequence[int]) -> Tensor:
-        """fp32 [K, vocabulary] of the model before the update, for indices into `replay`."""
+        """fp32 [K, vocabulary] of the model as it came, for indices into `replay`."""
         hidden = torch.cat([self.before[index] for index in indices]).to(self.device)
         with self._autocast():
             logits = self.old_head(hidden)

@@ -24,6 +24,7 @@ from adapt.loki.batches import cut_prompts
 from adapt.loki.learning import Trained, train_method
 from adapt.loki.scores import Attribution
 from adapt.loki.selection import Mask, Rule, select
+from adapt.rehearsal import rehearsed
 from adapt.render import Rendered, Renderer
 from adapt.reproduce.arms import GRID, Arm
 from adapt.reproduce.forced import given
@@ -53,9 +54,6 @@ class Study:
         self.ledger = Ledger(folder / "runs.jsonl")
         self.tokenizer: Any = AutoTokenizer.from_pretrained(base.path)
         self.model: Any = _load(base)
-        shapes = {name: weight.shape for name, weight in self.model.named_parameters()}
-        self._names = tuple(shapes)
-        self._inputs = {name: shape[-1] for name, shape in shapes.items()}
         self.renderer = Renderer(self.tokenizer)
         self.general = general_examples()
         self.old = self._rendered(old_abilities())
@@ -82,7 +80,7 @@ class Study:
         def work() -> Result:
             world = make_world(seed)
             began = time.monotonic()
-            with self._trained(arm, rate, seed, world.examples, self.general) as trained:
+            with self._trained(arm, rate, seed, world.examples) as trained:
                 seconds = time.monotonic() - began
                 return {
                     "new": self._ask(self._rendered(world.asked)),
@@ -140,12 +138,14 @@ class Study:
         """Updates in a row, each on another world.
 
         `kept` has a row per update: what is answered of each world learned so far; `old` the old
-        abilities at the end. An arm with replay replays the earlier worlds too, as cycles do.
+        abilities at the end. Each begins where the one before ended; an arm with replay learns some
+        of the earlier worlds again, as cycles do.
         """
         rate = self.tuned(arm)
         facts = {
             "kind": "sequence", "of": self._identity, "arm": arm.name, "rate": rate,
             "updates": updates, "settings": digest_of(repr(arm.settings(rate, 0)))[:16],
+            "rehearsed": arm.replay,
         }  # fmt: skip
         return self.ledger.run(facts, lambda: self._in_a_row(arm, rate, updates))
 
@@ -153,44 +153,37 @@ class Study:
         worlds = [make_world(SEQUENCE + number) for number in range(updates)]
         asked = [self._rendered(world.asked) for world in worlds]
         kept: list[list[float]] = []
-        try:
-            for number, world in enumerate(worlds):
-                self.progress(f"{arm.name}: update {number + 1} of {updates}")
-                earlier = [e for w in worlds[:number] for e in w.examples]
-                replay = [*earlier[-len(self.general) :], *self.general]
-                with self._trained(arm, rate, SEQUENCE, world.examples, replay):
-                    weights = self._weights()
-                self.model.load_state_dict(weights, strict=False)
+        start: list[Tensor] | None = None
+        old: dict[str, float] = {}
+        for number, world in enumerate(worlds):
+            self.progress(f"{arm.name}: update {number + 1} of {updates}")
+            earlier = [e for w in worlds[:number] for e in w.examples]
+            again = rehearsed(world.examples, earlier, str(number)) if arm.replay else []
+            examples = [*world.examples, *again]
+            with self._trained(arm, rate, SEQUENCE, examples, start) as trained:
+                start = [parameter.detach().clone() for parameter in trained.parameters]
                 kept.append([mean(self._ask(asked[n]).values()) for n in range(number + 1)])
-            return {"kept": kept, "old": self._ask(self.old)}
-        finally:
-            self.model = _load(self.base)
+                if number == updates - 1:
+                    old = self._ask(self.old)
+        return {"kept": kept, "old": old}
 
     def _trained(
-        self, arm: Arm, rate: float, seed: int, examples: list[Example], replay: list[Example]
+        self,
+        arm: Arm,
+        rate: float,
+        seed: int,
+        examples: list[Example],
+        start: list[Tensor] | None = None,
     ) -> AbstractContextManager[Trained]:
         mask = self._mask(arm.rule, arm.quota, seed) if arm.rule else None
         return train_method(
             self.model, self.tokenizer, examples, arm.settings(rate, seed), arm.method, mask,
-            replay=replay if arm.replay else (),
+            start=start, replay=self.general if arm.replay else (),
             progress=lambda said: self.progress(
                 f"{arm.name}, rate {rate:g}, seed {seed}: {said['done']} of {said['total']}, "
                 f"{said['text']}"
             ),
         )  # fmt: skip
-
-    @torch.no_grad()
-    def _weights(self) -> dict[str, Tensor]:
-        """The model's weights as they act now, under the names of a model without any method."""
-        found: dict[str, Tensor] = {}
-        for name in self._names:
-            try:
-                found[name] = self.model.get_parameter(name).detach().clone()
-            except AttributeError:
-                # What stands in the linear layer's place is what it does to unit vectors.
-                layer = self.model.get_submodule(name.removesuffix(".weight"))
-                found[name] = layer(torch.eye(self._inputs[name])).t().contiguous()
-        return found
 
     def _mask(self, rule: Rule, quota: float, seed: int) -> Mask:
         if quota not in self._attributions:

@@ -14,7 +14,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from adapt.loki.batches import collate, prepare
 from adapt.loki.learning import train_method
 from adapt.loki.memory import recomputed_layers
-from adapt.loki.methods import LINEAR, Method, installed
+from adapt.loki.methods import LINEAR, Method, begin_at, check_start, installed
 from adapt.loki.packing import packed_hidden
 from adapt.render import Renderer
 from store.errors import ConfigError, ModelError
@@ -227,16 +227,16 @@ def test_what_was_trained_before_is_where_training_starts(model, tokenizer, sequ
     with train_method(model, tokenizer, EXAMPLES, settings, "lora") as trained:
         start = [parameter.detach().clone() for parameter in trained.parameters]
         wanted = plain_logits(model, sequences)
-    with installed(model, "lora", rank=2, start=start, seed=5):
+    with installed(model, "lora", rank=2, seed=5) as moving:
+        check_start(moving, start)
+        begin_at(moving, start)
         assert torch.equal(plain_logits(model, sequences), wanted)
+        with pytest.raises(ModelError, match=f"{len(start) - 1} tensors, not {len(start)}"):
+            check_start(moving, start[1:])
+    other = replace(settings, rank=3)
     with (
         pytest.raises(ModelError, match=r"shape \(2, 64\) at 0, not \(3, 64\)"),
-        installed(model, "lora", rank=3, start=start),
-    ):
-        pass
-    with (
-        pytest.raises(ModelError, match=f"{len(start) - 1} tensors, not {len(start)}"),
-        installed(model, "lora", rank=2, start=start[1:]),
+        train_method(model, tokenizer, EXAMPLES, other, "lora", start=start),
     ):
         pass
 

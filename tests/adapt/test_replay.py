@@ -7,6 +7,7 @@ from fake_runtime import add_version, fake_runtime, settings_of
 
 from adapt.cycle_context import Context
 from adapt.cycle_learning import earlier_examples
+from adapt.rehearsal import rehearsed
 from store import Store
 from store.records import CycleStage, Document, Example, Message, Update, digest_of, utc_now
 
@@ -66,3 +67,14 @@ def test_a_refused_cycles_examples_are_not_replayed(tmp_path: Path) -> None:
 
     (kept,) = asyncio.run(replayed())
     assert kept.messages[-1].content == digest_of("promoted")
+
+
+def test_what_is_learned_again_is_no_more_than_what_is_new() -> None:
+    """A seeded sample of the earlier, so that the hundredth update costs what the second did."""
+    new, earlier = (
+        [example(f"{kind}{n}") for n in range(count)] for kind, count in (("n", 5), ("e", 40))
+    )
+    again = rehearsed(new, earlier, "0/3")
+    assert len({e.digest for e in again}) == 5
+    assert again == rehearsed(new, earlier, "0/3") != rehearsed(new, earlier, "0/4")
+    assert {e.digest for e in rehearsed(new, earlier[:3], "0/3")} == {e.digest for e in earlier[:3]}
