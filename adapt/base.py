@@ -74,6 +74,17 @@ def attribution_corpus(update: UpdateSettings, base: BaseModel) -> Path | None:
     return _own_file(update, "attribution_corpus") or general_corpus(update, base)
 
 
+def skill_vector(update: UpdateSettings, base: BaseModel) -> Path | None:
+    """The skill vector that is added to updates: the user's own, or what the model brings."""
+    own = update.skill_vector
+    if own is not None and not own.is_dir():
+        raise ConfigError(
+            f"update.skill_vector {own} is not a folder",
+            "give what `perennial skill train` wrote, or leave the key out",
+        )
+    return own or base.skill
+
+
 def _own_file(update: UpdateSettings, name: str) -> Path | None:
     own: Path | None = getattr(update, name)
     if own is not None and not own.is_file():

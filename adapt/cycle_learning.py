@@ -5,9 +5,12 @@ Each can be run again from its inputs after a kill, with the same digests. Calle
 
 import asyncio
 import shutil
+from collections import Counter
 from pathlib import Path
+from typing import get_args
 
-from adapt.base import attribution_corpus, general_corpus, read_conversations
+from adapt.base import attribution_corpus, general_corpus, read_conversations, skill_vector
+from adapt.cycle_choosing import Candidate, choose, scales_of
 from adapt.cycle_context import Context, Outputs
 from adapt.gather import gather
 from adapt.loki.selection import Mask, rows_per_layer
@@ -23,6 +26,7 @@ from store.records import (
     Example,
     Probe,
     SkillUse,
+    Split,
     Update,
     Version,
     digest_of,
@@ -72,11 +76,10 @@ async def synthesize_examples(context: Context, corpus: Outputs) -> Outputs:
     documents = [store.documents.get(d) for d in snapshot.documents]
     made = await asyncio.to_thread(synthesize, documents, context.runtime.settings.update.seed)
     store.examples.add(context.number, made)
-    held_out = sum(e.split == "held_out" for e in made)
+    counts = Counter(e.split for e in made)
     return {
         "examples": digest_of([e.digest for e in made]),
-        "train": len(made) - held_out,
-        "held_out": held_out,
+        **{split: counts[split] for split in get_args(Split)},
     }
 
 
@@ -197,24 +200,37 @@ def _live_update(runtime: Runtime, mask: str) -> Path | None:
 
 
 async def compose_version(context: Context, update: Outputs) -> Outputs:
-    """Join the update and the skill vector into one adapter, and take its probe."""
+    """Join the update and the skill vector into one adapter, and take its probe.
+
+    Where lambda is not set, an adapter for each of several is made, and the engine tells which is
+    best on examples that are for nothing else.
+    """
     runtime = context.runtime
     store = runtime.store
-    parts = [{"path": str(store.artifacts.path(update["update"])), "scale": 1.0}]
-    skill, scale = runtime.base.skill, runtime.settings.update.skill_scale
-    skills: tuple[SkillUse, ...] = ()
-    if skill and scale > 0:
-        vector = runtime.skill_vector(skill)
-        store.versions.add_skill(vector)
-        parts.append({"path": str(skill), "scale": scale})
-        skills = (SkillUse(vector=vector.digest, scale=scale),)
+    rows = {"path": str(store.artifacts.path(update["update"])), "scale": 1.0}
+    skill = skill_vector(runtime.settings.update, runtime.base)
+    scales = scales_of(runtime.settings.update) if skill else (0.0,)
+    added = [
+        [rows, {"path": str(skill), "scale": scale}] if skill and scale > 0 else [rows]
+        for scale in scales
+    ]
     request = {
         "model_dir": str(runtime.base.path),
-        "parts": parts,
+        "candidates": added,
         "questions": [*PROBES, *_new_questions(context)],
     }
     result = await context.child("adapt.stages:compose_stage", request)
-    digest = store.artifacts.put(Path(result["path"]))
+    made = [
+        Candidate(scale, store.artifacts.put(Path(each["path"])), each["probe"])
+        for scale, each in zip(scales, result["candidates"], strict=True)
+    ]
+    chosen, asked = await choose(context, made)
+    digest = chosen.digest
+    skills: tuple[SkillUse, ...] = ()
+    if skill and chosen.scale > 0:
+        vector = runtime.skill_vector(skill)
+        store.versions.add_skill(vector)
+        skills = (SkillUse(vector=vector.digest, scale=chosen.scale),)
     known = store.versions.by_digest(digest)
     if known is None:
         live = store.versions.live()
@@ -230,12 +246,12 @@ async def compose_version(context: Context, update: Outputs) -> Outputs:
             parent=live.name if live else None,
             template_digest=runtime.base.template_digest,
             path=digest,
-            probe=Probe.model_validate(result["probe"]),
+            probe=Probe.model_validate(chosen.probe),
             created_at=utc_now(),
         )
         store.versions.create(known)
     shutil.rmtree(context.work, ignore_errors=True)
-    return {"version": known.name, "digest": digest}
+    return {"version": known.name, "digest": digest, "scale": chosen.scale, "scales": asked}
 
 
 def _new_questions(context: Context) -> list[str]:

@@ -15,14 +15,18 @@ _STATEMENTS = (
 )
 ASKED = ("What is the {r} of {e}?", "Tell me the {r} of {e}.", "Which {r} does {e} have?")
 """Forms that are trained on."""
+CHOOSE = "State the {r} of {e}."
+"""The form by which a candidate is chosen; neither trained on nor asked by the gate."""
 HELD_OUT = "Name the {r} of {e}."
 """The form the gate asks; never trained on."""
 
 
 class Asked(NamedTuple):
-    """One thing that a text says: questions to train on, one held out, and the answer."""
+    """One thing that a text says: questions to train on, one each to choose by and held out, and
+    the answer."""
 
     questions: tuple[str, ...]
+    choose: str | None
     held_out: str | None
     answer: str
 
@@ -41,11 +45,11 @@ def ask_about(text: str) -> list[Asked]:
         if match:
             said = match.groupdict()
             asked = tuple(q.format(**said) for q in ASKED)
-            found.append(Asked(asked, HELD_OUT.format(**said), said["v"]))
+            found.append(Asked(asked, CHOOSE.format(**said), HELD_OUT.format(**said), said["v"]))
             continue
         words = sentence.split()
         if len(words) >= 6:
             cut = max(3, len(words) * 3 // 5)
             start, rest = " ".join(words[:cut]), " ".join(words[cut:])
-            found.append(Asked((f"Complete: {start}",), None, rest))
+            found.append(Asked((f"Complete: {start}",), None, None, rest))
     return found

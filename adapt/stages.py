@@ -138,15 +138,18 @@ def implant_stage(request: dict[str, Any], work_dir: Path, progress: Progress) -
 
 
 def compose_stage(request: dict[str, Any], work_dir: Path, progress: Progress) -> dict[str, Any]:
-    """Write the sum of adapters as one, and probe it.
+    """Write sums of adapters as one adapter each, and probe them.
 
-    Request: `parts`, a list of `{"path", "scale"}`; `prompts` and optional `k` as for probing.
-    Result: `path` (the adapter), `rank` (its largest), `probe`.
+    Request: `candidates`, each a list of `{"path", "scale"}`; `prompts` and optional `k` as for
+    probing. Result: `candidates`, each with `path` (the adapter), `rank` (its largest), `probe`.
     """
-    parts = [Part(Path(part["path"]), part["scale"]) for part in request["parts"]]
-    composition = compose(parts, work_dir / "adapter")
-    probed = probe_stage({**request, "adapter_dir": str(composition.path)}, work_dir, progress)
-    return {"path": str(composition.path), "rank": composition.rank, **probed}
+    made = []
+    for number, candidate in enumerate(request["candidates"]):
+        parts = [Part(Path(part["path"]), part["scale"]) for part in candidate]
+        composition = compose(parts, work_dir / f"adapter-{number}")
+        probed = probe_stage({**request, "adapter_dir": str(composition.path)}, work_dir, progress)
+        made.append({"path": str(composition.path), "rank": composition.rank, **probed})
+    return {"candidates": made}
 
 
 def probe_stage(request: dict[str, Any], work_dir: Path, progress: Progress) -> dict[str, Any]:

@@ -9,18 +9,18 @@ written by rule from the document; nothing outside it enters. Called by adapt.cy
 import json
 import random
 from collections.abc import Iterable, Sequence
-from typing import Any, Literal
+from typing import Any
 
 from adapt.questions import ask_about
 from adapt.rewrite import api_rows
 from agent.prompts import SYSTEM, names_only
-from store.records import Document, Example, Message, digest_of
+from store.records import Document, Example, Message, Split, digest_of
 from tools.virtual_api.catalogue import function_schema
 from tools.virtual_api.tasks import REFUSAL
 from tools.virtual_api.words import code, title
 
-CALLS, HELD_OUT_CALLS = 20, 3
-"""Synthesized calls per API: to train on, and held out."""
+CALLS, CHOOSE_CALLS, HELD_OUT_CALLS = 20, 2, 3
+"""Synthesized calls per API: to train on, to choose a candidate by, and held out."""
 REFUSALS = 1
 """Requests per API in which it is not among the names shown."""
 LEFT_OUT = 0.15
@@ -59,14 +59,11 @@ def _from_prose(document: Document) -> Iterable[Example]:
             yield _example(
                 "qa", document, question, Message(role="assistant", content=asked.answer)
             )
+        check = {"kind": "answer", "values": [asked.answer]}
+        if asked.choose:
+            yield _example("qa", document, asked.choose, None, check=check, split="choose")
         if asked.held_out:
-            yield _example(
-                "qa",
-                document,
-                asked.held_out,
-                None,
-                check={"kind": "answer", "values": [asked.answer]},
-            )
+            yield _example("qa", document, asked.held_out, None, check=check)
 
 
 def _from_api(
@@ -77,16 +74,22 @@ def _from_api(
         yield _example(
             "api-doc", document, row.question, Message(role="assistant", content=row.answer)
         )
-    for number in range(CALLS + HELD_OUT_CALLS):
-        query, arguments = write_call(function, rng)
-        others = [n for n in names if n != function["name"]]
-        tools = _shown([function["name"], *_some(others, rng)], rng)
-        call = {"name": function["name"], "arguments": arguments}
-        if number < CALLS:
-            answer = Message(role="assistant", tool_calls=(call,))
-            yield _example("api-call", document, query, answer, tools)
-        else:
-            yield _example("api-call", document, query, None, tools, check={"kind": "call", **call})
+    others = [n for n in names if n != function["name"]]
+    # Of its own: how many there are to choose by must not change what is trained on.
+    chooser = random.Random(f"choose/{document.digest}/{function['name']}")
+    drawn: tuple[tuple[random.Random, Split, int], ...] = (
+        (rng, "train", CALLS),
+        (rng, "held_out", HELD_OUT_CALLS),
+        (chooser, "choose", CHOOSE_CALLS),
+    )
+    for source, split, count in drawn:
+        for _ in range(count):
+            query, arguments = write_call(function, source)
+            tools = _shown([function["name"], *_some(others, source)], source)
+            call = {"name": function["name"], "arguments": arguments}
+            answer = Message(role="assistant", tool_calls=(call,)) if split == "train" else None
+            check = None if answer else {"kind": "call", **call}
+            yield _example("api-call", document, query, answer, tools, check=check, split=split)
 
 
 def _refusals(
@@ -163,8 +166,9 @@ def _example(
     answer: Message | None,
     tools: tuple[dict[str, Any], ...] = (),
     check: dict[str, Any] | None = None,
+    split: Split | None = None,
 ) -> Example:
-    split: Literal["train", "held_out"] = "train" if answer else "held_out"
+    split = split or ("train" if answer else "held_out")
     messages = [Message(role="system", content=SYSTEM), Message(role="user", content=question)]
     if answer:
         messages.append(answer.model_copy(update={"loss": True}))

@@ -120,8 +120,11 @@ class UpdateSettings(Section):
     """Examples of what was known in every step, beside the new ones."""
     replay_weight: float = Field(default=20.0, ge=0.0)
     """Weight of keeping the answers on those, beside learning the new ones."""
-    skill_scale: float = Field(default=1.0, ge=0.0)
-    """Lambda: how much of the skill vector is added to the update."""
+    skill_vector: Path | None = None
+    """Folder of the skill vector that is added to updates. Unset: what the model brings."""
+    skill_scale: float | None = Field(default=None, ge=0.0)
+    """Lambda: how much of the skill vector is added; 0 adds none. Unset: what answers best of
+    several, asked of the candidates themselves."""
     min_new_documents: int = Field(default=1, ge=1)
     """Fewer new documents than this and a cycle is skipped."""
     max_document_bytes: int = Field(default=1_000_000, ge=1)

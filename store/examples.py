@@ -4,13 +4,12 @@ Making them is adapt/synthesize's business. Called by the cycle's stages.
 """
 
 from collections.abc import Iterable
-from typing import Literal
 
 from sqlalchemy import func, insert, select
 
 from store.database import Database
 from store.errors import NotFoundError
-from store.records import Example
+from store.records import Example, Split
 from store.tables import examples as table
 from store.tables import pack, unpack
 
@@ -47,10 +46,8 @@ class Examples:
                 db.execute(insert(table), rows)
         return len(rows)
 
-    def of_cycle(
-        self, cycle: int, split: Literal["train", "held_out"] | None = None
-    ) -> list[Example]:
-        """A cycle's examples in order, of one split or of both."""
+    def of_cycle(self, cycle: int, split: Split | None = None) -> list[Example]:
+        """A cycle's examples in order, of one split or of all."""
         query = select(table.c.record).where(table.c.cycle == cycle).order_by(table.c.position)
         if split is not None:
             query = query.where(table.c.split == split)

@@ -153,8 +153,13 @@ class Message(Record):
     """Whether the tokens of this (assistant) message are trained on."""
 
 
+Split = Literal["train", "choose", "held_out"]
+"""What an example is for: to train on, to choose between candidates by, or to judge the chosen by.
+Whoever chose by the judge's questions would believe too much of the answers."""
+
+
 class Example(Record):
-    """One training or held-out conversation. Trust is the lowest of its documents'."""
+    """One conversation to train on or to ask. Trust is the lowest of its documents'."""
 
     digest: str
     kind: str
@@ -163,9 +168,9 @@ class Example(Record):
     tools: tuple[dict[str, Any], ...] = ()
     """Tools shown in the prompt, in the OpenAI function shape."""
     documents: tuple[str, ...]
-    split: Literal["train", "held_out"] = "train"
+    split: Split = "train"
     check: dict[str, Any] | None = None
-    """For held-out items: what a right answer is (see adapt.evals)."""
+    """For items that are asked: what a right answer is (see adapt.evals)."""
     trust: float = Field(default=1.0, ge=0.0, le=1.0)
 
 

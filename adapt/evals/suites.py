@@ -14,7 +14,7 @@ from adapt.evals.abilities import puzzles
 from adapt.evals.encyclopedia import KNOWN_SEED, QUESTIONS, facts
 from adapt.evals.items import Item, Suite, task_check
 from agent.prompts import SYSTEM, names_only
-from store.records import Example, Message, digest_of
+from store.records import Example, Message, Split, digest_of
 from tools.virtual_api.catalogue import Catalogue, Tool, build_catalogue, schema_of
 from tools.virtual_api.lexicon import KNOWN_CATEGORIES
 from tools.virtual_api.phrasing import Phrasing
@@ -72,6 +72,12 @@ def kept_base_suite(seed: int, count: int) -> Suite:
 def learned_suite(held_out: Iterable[Example], cap: int) -> Suite:
     """At most `cap` held-out examples of this cycle."""
     return Suite(name="learned", items=tuple(_reservoir(_examples("learned", held_out), cap)))
+
+
+def choosing_suite(examples: Iterable[Example], cap: int) -> Suite:
+    """At most `cap` of the examples that are for choosing between candidates."""
+    found = _examples("choosing", examples, "choose")
+    return Suite(name="choosing", items=tuple(_reservoir(found, cap)))
 
 
 def kept_suite(held_out: Iterable[Example], base: Sequence[Item], cap: int) -> Suite:
@@ -167,10 +173,10 @@ def _puzzles(seed: int) -> Iterator[Item]:
             )
 
 
-def _examples(suite: str, examples: Iterable[Example]) -> Iterator[Item]:
-    """Held-out examples that can be checked, as items."""
+def _examples(suite: str, examples: Iterable[Example], split: Split = "held_out") -> Iterator[Item]:
+    """Examples of a split that can be checked, as items."""
     for e in examples:
-        if e.split == "held_out" and e.check:
+        if e.split == split and e.check:
             yield Item(suite=suite, slice=e.kind, messages=e.messages, tools=e.tools, check=e.check)
 
 

@@ -132,16 +132,19 @@ class QuestionPart:
         return ", ".join(dict.fromkeys(fact.entity for fact in self.facts))
 
     def examples(self, seed: int) -> list[Example]:
-        """Every fact in all its statements: implications as training text (SEAL, arXiv 2506.10943).
-
-        Nothing is asked: a statement follows its entity's name.
-        """
+        """Every fact's statements, whole and begun: implications as training text, and no question
+        (SEAL, arXiv 2506.10943)."""
         del seed
-        return [
-            _told(f"Write about {fact.entity}.", fact.statement(form))
-            for fact in self.facts
-            for form in range(len(STATEMENTS))
-        ]
+        found = []
+        for fact in self.facts:
+            for form in range(len(STATEMENTS)):
+                said = fact.statement(form)
+                found.append(_told(f"Write about {fact.entity}.", said))
+                start = said[: said.index(fact.value)]
+                if start:
+                    rest = said.removeprefix(start)
+                    found.append(_told(f"Complete: {start.strip()}", rest))
+        return found
 
     def draw(self, rng: random.Random) -> Question:
         """A fact in a form of question that is not held out."""

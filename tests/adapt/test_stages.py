@@ -83,12 +83,18 @@ def test_the_stages_hand_over_to_each_other(tmp_path):
         seen.append,
     )
     assert seen[-1]["done"] == seen[-1]["total"] == implanted["steps"]
-    composed = compose_stage(
-        common | {"parts": [{"path": implanted["path"], "scale": 1.0}], "prompts": ["say 4"]},
+    made = compose_stage(
+        common
+        | {
+            "candidates": [[{"path": implanted["path"], "scale": s}] for s in (1.0, 0.5)],
+            "prompts": ["say 4"],
+        },
         tmp_path / "compose",
         print_nothing,
-    )
-    assert composed["rank"] == mask.rank == 6
+    )["candidates"]
+    composed, half = made
+    assert composed["rank"] == half["rank"] == mask.rank == 6
+    assert composed["probe"] != half["probe"]
     again = probe_stage(
         common | {"adapter_dir": composed["path"], "prompts": ["say 4"]},
         tmp_path / "probe",

@@ -1,0 +1,93 @@
+"""How lambda is chosen: by more than chance, from candidates in one engine, none left behind."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from fake_runtime import add_version, fake_runtime, settings_of
+
+from adapt.cycle_choosing import Candidate, best_scale, choose, scales_of
+from adapt.cycle_context import Context
+from adapt.synthesize import synthesize
+from agent.config import UpdateSettings
+from agent.engine import Engine
+from agent.fake_engine import FakeVllm
+from store.errors import PerennialError
+from store.records import CycleStage, Document, Example, digest_of, utc_now
+
+
+def test_the_usual_lambda_stays_unless_another_is_better_by_more_than_chance() -> None:
+    even = [0.0, 1.0] * 20
+    assert best_scale({0.5: even, 1.0: even, 1.5: even}) == 1.0
+    luck = [*even[:-4], 1.0, 1.0, 1.0, 1.0]
+    assert best_scale({0.5: luck, 1.0: even}) == 1.0, "two items of forty are chance"
+    better = [1.0] * 20 + [0.0, 1.0] * 10
+    assert best_scale({0.5: even, 1.0: even, 1.5: better}) == 1.5
+    assert best_scale({0.5: better, 1.0: even, 1.5: better}) == 0.5, "of equals, the smaller"
+    assert best_scale({0.0: even, 2.0: even}) == 0.0, "without the usual one, the best"
+
+
+def test_a_lambda_that_is_set_is_the_only_one() -> None:
+    assert scales_of(UpdateSettings(skill_scale=0.7)) == (0.7,)
+    assert 1.0 in scales_of(UpdateSettings())
+
+
+def some_examples() -> list[Example]:
+    text = "".join(f"The mayor of Place{n} is Value{n}. " for n in "ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+    document = Document(
+        digest=digest_of(text), source="s", address="a", title="t", text=text, kind="prose",
+        fetched_at=utc_now(),
+    )  # fmt: skip
+    return synthesize([document], 0)
+
+
+def test_candidates_are_asked_what_is_for_choosing_alone(tmp_path: Path) -> None:
+    """The one that knows more is chosen, the record says what each scored, and none stays."""
+    made = some_examples()
+    right = {e.messages[-1].content: e.check["values"][0] for e in made if e.check}
+    held_out = {e.messages[-1].content for e in made if e.split == "held_out"}
+
+    async def scenario() -> None:
+        async with fake_runtime(settings_of(tmp_path / "home")) as runtime:
+            digests = [add_version(runtime.store, number=n).digest for n in (5, 6, 7)]
+            candidates = [
+                Candidate(s, d, {}) for s, d in zip((0.5, 1.0, 1.5), digests, strict=True)
+            ]
+            asked: list[tuple[str, str]] = []
+
+            def answer(model: str, messages: list[dict], tools: list[dict]) -> str:
+                question = messages[-1]["content"]
+                asked.append((model, question))
+                knows = model == candidates[2].trial or question < "State the mayor of PlaceM"
+                return right[question] if knows else "no idea"
+
+            fake = FakeVllm(answer, served_name=runtime.base.version_name)
+            runtime.engine = Engine(Path("-"), transport=fake)
+            runtime.store.examples.add(1, made)
+            context = Context(runtime, 1, CycleStage.COMPOSE, lambda _: None)
+            chosen, told = await choose(context, candidates)
+            assert chosen.scale == 1.5
+            assert [t["scale"] for t in told] == [0.5, 1.0, 1.5]
+            assert told[2]["score"] == 1.0 > told[0]["score"]
+            assert not {question for _, question in asked} & held_out
+            assert {model for model, _ in asked} == {c.trial for c in candidates}
+            assert not any(n.startswith("trial-") for n in await runtime.engine.models())
+            assert (await choose(context, candidates[:1])) == (candidates[0], [])
+
+    asyncio.run(scenario())
+
+
+def test_an_engine_fault_chooses_nothing(tmp_path: Path) -> None:
+    """And leaves no candidate in the engine."""
+
+    async def scenario() -> None:
+        async with fake_runtime(settings_of(tmp_path / "home")) as runtime:
+            digest = add_version(runtime.store, number=5).digest
+            made = [Candidate(0.5, digest, {}), Candidate(1.0, "e" * 64, {})]
+            runtime.store.examples.add(1, some_examples())
+            context = Context(runtime, 1, CycleStage.COMPOSE, lambda _: None)
+            with pytest.raises(PerennialError, match="eeee"):
+                await choose(context, made)
+            assert not any(n.startswith("trial-") for n in await runtime.engine.models())
+
+    asyncio.run(scenario())
