@@ -155,18 +155,24 @@ def bench(context: typer.Context, name: str) -> None:
 @app.command()
 def reproduce(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(help="`loki`.")],
+    name: Annotated[str, typer.Argument(help="`loki` or `past`.")],
     out: Annotated[Path, typer.Option(help="Folder of the results; a stopped study goes on.")],
-    seeds: Annotated[int, typer.Option(help="Worlds that every method learns; 2 or more.")] = 5,
+    seeds: Annotated[
+        int, typer.Option(help="Runs of each: of loki worlds [5], of past trainings [3].")
+    ] = 0,
     only: Annotated[
         list[str] | None,
-        typer.Option(help="One method, as in its tables (again for more); all without."),
+        typer.Option(help="One method, or category, of its tables (again for more)."),
     ] = None,
 ) -> None:
-    """Run the study behind the defaults again: hours on two cores, with a picture of each table."""
+    """Run a study behind the defaults again: hours on two cores, with a picture of each table."""
+    if name == "past":
+        from adapt.commands.reproduce_past import reproduce_past
+
+        raise typer.Exit(reproduce_past(context.obj, out, seeds or 3, only or []))
     from adapt.commands.reproduce import reproduce
 
-    raise typer.Exit(reproduce(context.obj, name, out, seeds, only or []))
+    raise typer.Exit(reproduce(context.obj, name, out, seeds or 5, only or []))
 
 
 @app.command()

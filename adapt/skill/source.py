@@ -26,6 +26,9 @@ from tools.virtual_api.tasks import TaskKind, TaskWriter
 
 KINDS: Mapping[TaskKind, float] = {"single": 0.45, "multi": 0.3, "cross": 0.15, "none": 0.1}
 """How often each kind of task is asked when a domain is measured."""
+PLAYED: Mapping[TaskKind, float] = {"single": 0.3, "multi": 0.35, "cross": 0.2, "none": 0.15}
+"""How often each is played: more of what documents alone teach least, and of refusals, which
+fade first when calls are paid for."""
 OFFERED = (3, 6)
 """How many functions a task offers."""
 
@@ -58,7 +61,7 @@ class ToolPart:
     catalogue: Catalogue
     tools: tuple[Tool, ...]
     rewards: Rewards = field(default_factory=Rewards)
-    kinds: Mapping[TaskKind, float] = field(default_factory=lambda: dict(KINDS))
+    kinds: Mapping[TaskKind, float] = field(default_factory=lambda: dict(PLAYED))
     """How often each kind is played."""
 
     @property
@@ -106,7 +109,7 @@ def tool_parts(
             "give more categories, or fewer rounds",
         )
     chained = all(len(tool.apis) == 5 and tool.apis[0].kind == "find" for tool in tools)
-    played: dict[TaskKind, float] = dict(kinds or KINDS)
+    played: dict[TaskKind, float] = dict(kinds or PLAYED)
     if not chained:
         # Of somebody else's APIs it is not known which reply another one needs.
         played.pop("multi", None)
