@@ -7,6 +7,7 @@ too much. Called by adapt.cycle_learning and adapt.commands.sweep.
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
@@ -14,8 +15,8 @@ from adapt.cycle_context import Context
 from adapt.evals.items import Suite
 from adapt.evals.runner import CONCURRENCY, run_suite
 from adapt.evals.suites import choosing_suite
-from adapt.runtime import Runtime
-from agent.config import UpdateSettings
+from agent.config import Settings, UpdateSettings
+from agent.engine import Engine
 from store.errors import EngineError, StageError
 
 USUAL = 1.0
@@ -32,7 +33,8 @@ class Candidate:
 
     scale: float
     digest: str
-    """Of its artifact."""
+    """Of its directory."""
+    path: Path
     probe: dict[str, Any]
 
     @property
@@ -50,14 +52,15 @@ async def choose(
     context: Context, made: Sequence[Candidate]
 ) -> tuple[Candidate, list[dict[str, Any]]]:
     """The candidate that answers best, and what each scored. A single one is not asked."""
-    examples = context.runtime.store.examples.of_cycle(context.number, "choose")
+    runtime = context.runtime
+    examples = runtime.store.examples.of_cycle(context.number, "choose")
     suite = choosing_suite(examples, MOST)
     if len(made) == 1:
         return made[0], []
     if not suite.items:
         return next(c for c in made if c.scale == USUAL), []
     context.progress(0, len(made) * len(suite.items), "choosing lambda")
-    scores = await ask_all(context.runtime, made, suite)
+    scores = await ask_all(runtime.engine, runtime.settings, made, suite)
     scale = best_scale(scores)
     told = [
         {"scale": s, "score": round(mean(each), 4), "items": len(each)}
@@ -67,22 +70,18 @@ async def choose(
 
 
 async def ask_all(
-    runtime: Runtime, made: Sequence[Candidate], suite: Suite
+    engine: Engine, settings: Settings, made: Sequence[Candidate], suite: Suite
 ) -> dict[float, list[float]]:
     """Score of every item for every lambda, all under way at once. StageError on engine faults."""
-    engine = runtime.engine
     try:
         held = await engine.models()
         for candidate in made:
             if candidate.trial not in held:
-                path = runtime.store.artifacts.path(candidate.digest)
-                await engine.load_adapter(candidate.trial, path)
+                await engine.load_adapter(candidate.trial, candidate.path)
         each = max(8, CONCURRENCY // len(made))
         reports = await asyncio.gather(
             *[
-                run_suite(
-                    engine, suite, candidate.trial, settings=runtime.settings, concurrency=each
-                )
+                run_suite(engine, suite, candidate.trial, settings=settings, concurrency=each)
                 for candidate in made
             ]
         )

@@ -220,10 +220,10 @@ async def compose_version(context: Context, update: Outputs) -> Outputs:
         "questions": [*PROBES, *_new_questions(context)],
     }
     result = await context.child("adapt.stages:compose_stage", request)
-    made = [
-        Candidate(scale, store.artifacts.put(Path(each["path"])), each["probe"])
-        for scale, each in zip(scales, result["candidates"], strict=True)
-    ]
+    made = []
+    for scale, each in zip(scales, result["candidates"], strict=True):
+        digest = store.artifacts.put(Path(each["path"]))
+        made.append(Candidate(scale, digest, store.artifacts.path(digest), each["probe"]))
     chosen, asked = await choose(context, made)
     digest = chosen.digest
     skills: tuple[SkillUse, ...] = ()

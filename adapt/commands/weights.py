@@ -165,3 +165,25 @@ def skill_inspect(
     from adapt.commands import skill as body
 
     raise typer.Exit(body.inspect(context.obj, vector, against, mask, png, html))
+
+
+@skill.command("sweep")
+def skill_sweep(
+    context: typer.Context,
+    version: Annotated[
+        str | None, typer.Argument(help="A version that an update made; the live one without.")
+    ] = None,
+    scales: Annotated[str, typer.Option(help="Lambdas, with commas.")] = "0,0.5,1,1.5,2",
+    vector: Annotated[
+        Path | None, typer.Option(help="Another vector than the home's.", metavar="DIR")
+    ] = None,
+    items: Annotated[int, typer.Option(min=1, help="Most questions asked of each.")] = 160,
+) -> None:
+    """Ask one update at several strengths of the vector, side by side in one engine."""
+    from adapt.commands import sweep as body
+
+    try:
+        wanted = [float(part) for part in scales.split(",")]
+    except ValueError:
+        raise typer.BadParameter(f"{scales!r} is no list of numbers such as 0,0.5,1") from None
+    raise typer.Exit(body.sweep(context.obj, version, wanted, vector, items))

@@ -12,7 +12,8 @@ from adapt.synthesize import synthesize
 from agent.config import UpdateSettings
 from agent.engine import Engine
 from agent.fake_engine import FakeVllm
-from store.errors import PerennialError
+from store import Store
+from store.errors import StageError
 from store.records import CycleStage, Document, Example, digest_of, utc_now
 
 
@@ -32,6 +33,11 @@ def test_a_lambda_that_is_set_is_the_only_one() -> None:
     assert 1.0 in scales_of(UpdateSettings())
 
 
+def candidate(store: Store, scale: float, number: int) -> Candidate:
+    digest = add_version(store, number=number).digest
+    return Candidate(scale, digest, store.artifacts.path(digest), {})
+
+
 def some_examples() -> list[Example]:
     text = "".join(f"The mayor of Place{n} is Value{n}. " for n in "ABCDEFGHIJKLMNOPQRSTUVWXYZ")
     document = Document(
@@ -49,10 +55,7 @@ def test_candidates_are_asked_what_is_for_choosing_alone(tmp_path: Path) -> None
 
     async def scenario() -> None:
         async with fake_runtime(settings_of(tmp_path / "home")) as runtime:
-            digests = [add_version(runtime.store, number=n).digest for n in (5, 6, 7)]
-            candidates = [
-                Candidate(s, d, {}) for s, d in zip((0.5, 1.0, 1.5), digests, strict=True)
-            ]
+            candidates = [candidate(runtime.store, s, n) for s, n in ((0.5, 5), (1.0, 6), (1.5, 7))]
             asked: list[tuple[str, str]] = []
 
             def answer(model: str, messages: list[dict], tools: list[dict]) -> str:
@@ -82,11 +85,13 @@ def test_an_engine_fault_chooses_nothing(tmp_path: Path) -> None:
 
     async def scenario() -> None:
         async with fake_runtime(settings_of(tmp_path / "home")) as runtime:
-            digest = add_version(runtime.store, number=5).digest
-            made = [Candidate(0.5, digest, {}), Candidate(1.0, "e" * 64, {})]
+            made = [candidate(runtime.store, 0.5, 5), candidate(runtime.store, 1.0, 6)]
             runtime.store.examples.add(1, some_examples())
             context = Context(runtime, 1, CycleStage.COMPOSE, lambda _: None)
-            with pytest.raises(PerennialError, match="eeee"):
+            fake = FakeVllm(lambda *_: "?", served_name=runtime.base.version_name)
+            runtime.engine = Engine(Path("-"), transport=fake)
+            fake.fail("/chat/completions")
+            with pytest.raises(StageError, match="while lambda was chosen"):
                 await choose(context, made)
             assert not any(n.startswith("trial-") for n in await runtime.engine.models())
 
