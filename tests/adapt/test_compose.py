@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from tiny_models import build_tiny_adapter, build_tiny_model
 from transformers import AutoModelForCausalLM
 
-from adapt.compose import Part, compose
+from adapt.compose import Part, changes_of, compose
 from store.errors import ModelError
 from store.files import digest_of_directory
 
@@ -78,6 +78,21 @@ def test_logits_are_those_of_base_plus_the_sum_of_changes(parts, tmp_path):
         ours, theirs, before = (model(ids).logits for model in (composed, expected, plain))
     assert (theirs - before).abs().max() > 0.1
     assert (ours - theirs).abs().max() / theirs.abs().max() < 1e-5
+
+
+def test_the_change_is_the_sum_of_the_parts_changes_in_float64(parts, tmp_path):
+    """With scales that a float holds exactly, nothing is rounded on the way."""
+    _, rows, skill = parts
+    compose([Part(rows), Part(skill, 0.5)], tmp_path / "out")
+    whole = {m: b.double() @ a.double() for m, (a, b) in changes_of(tmp_path / "out").items()}
+    apart: dict[str, torch.Tensor] = {}
+    for adapter, scale in ((rows, 1.0), (skill, 0.5)):
+        for module, (a, b) in changes_of(adapter).items():
+            change = scale * (b.double() @ a.double())
+            apart[module] = apart[module] + change if module in apart else change
+    assert whole.keys() == apart.keys()
+    for module, change in apart.items():
+        assert (whole[module] - change).abs().max() < 1e-12 * change.abs().max()
 
 
 def test_each_rank_pattern_names_one_module(parts, tmp_path):

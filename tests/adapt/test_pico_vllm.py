@@ -98,6 +98,8 @@ def test_vllm_serves_a_composed_version_as_peft_computes_it(
             async with Engine(served.socket) as engine:
                 swapped = await Swapper(store, engine).promote(version.name)
                 assert swapped.live == version.name
+                checked = await Swapper(store, engine).check(version)
+                assert checked is not None and checked.max_abs_diff < 1e-3
 
         run(work())
         live = store.versions.live()
