@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Group
 
@@ -12,10 +12,16 @@ from adapt.commands import Options
 from adapt.reproduce.past_report import Runs, category_row, condition_row, draw_gains
 from adapt.reproduce.report import markdown
 from adapt.show import CycleView, table
+from adapt.skill.angle_map import write_png
 from store.errors import NotFoundError, UserError
 from store.files import write_atomic
 
+if TYPE_CHECKING:
+    from adapt.reproduce.past import PastStudy
+    from adapt.skill.geometry import Angle
+
 PLAIN, MAIN = "documents alone", "with the vector"
+ANGLES = "angles.json"
 
 
 def reproduce_past(options: Options, out: Path, seeds: int, only: Sequence[str]) -> int:
@@ -47,10 +53,15 @@ def reproduce_past(options: Options, out: Path, seeds: int, only: Sequence[str])
                     if seed in seeds_of(condition, seeds):
                         found = study.run(category, condition, seed)
                         runs[condition.name].setdefault(category, []).append(found)
-    value = _findings(runs, vector.record.digest)
+        cosines, pair = _angles(study, out / ANGLES)
+    value: dict[str, Any] = {**_findings(runs, vector.record.digest), "angles": cosines}
     write_atomic(out / "past.json", json.dumps(value, indent=1) + "\n")
     write_atomic(out / "past.md", _text(value))
     draw_gains(value["categories"], out / "gains.png")
+    if pair:
+        write_png(
+            pair, "documents in all weights, and the vector", out / "angles.png", cosines=True
+        )
     shown = [
         {
             "condition": row["condition"], "solved": row["solved"][0], "gain": row["gain"][0],
@@ -60,6 +71,22 @@ def reproduce_past(options: Options, out: Path, seeds: int, only: Sequence[str])
     ]  # fmt: skip
     options.put(value, Group(table(shown, *shown[0]), f"tables and pictures: {out}"))
     return 0
+
+
+def _angles(study: "PastStudy", path: Path) -> tuple[dict[str, Any], list["Angle"]]:
+    """Cosines and what to draw of them; from the file where they are of this vector."""
+    from adapt.reproduce.past_angles import measured
+
+    try:
+        kept = json.loads(path.read_text())
+        if kept["vector"] == study.digest:
+            return kept["angles"], []
+    except (OSError, ValueError, KeyError):
+        # Not measured yet, or of another vector.
+        pass
+    told, pair = measured(study)
+    write_atomic(path, json.dumps({"vector": study.digest, "angles": told}, indent=1) + "\n")
+    return told, pair
 
 
 def _findings(runs: Runs, digest: str) -> dict[str, Any]:
@@ -73,6 +100,10 @@ def _findings(runs: Runs, digest: str) -> dict[str, Any]:
 def _text(value: dict[str, Any]) -> str:
     """The tables in Markdown."""
     kinds = ("single", "multi", "cross", "none")
+    angles = [
+        (name, found["median_absolute_cosine"], found["largest_absolute_cosine"], found["whole"])
+        for name, found in value["angles"].items()
+    ]
     return "\n".join([
         markdown(
             "What is solved, closed book",
@@ -87,5 +118,9 @@ def _text(value: dict[str, Any]) -> str:
             "By category",
             ("category", "documents alone", "with the vector", "gain"),
             [(r["category"], r["without"], r["with"], r["gain"]) for r in value["categories"]],
+        ),
+        markdown(
+            "Cosines, over the modules that both move",
+            ("between", "median of absolutes", "largest", "all modules as one"), angles,
         ),
     ])  # fmt: skip

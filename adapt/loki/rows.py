@@ -7,7 +7,7 @@ adapt.compose read what it writes.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +93,18 @@ def _parts(
     if not fits:
         raise ModelError(f"{name} selects other rows", _HINT)
     return [lora_a] if rank is None else [lora_a, lora_b[chosen]]
+
+
+def changes_of_tensors(tensors: Mapping[str, Tensor]) -> dict[str, tuple[Tensor, Tensor]]:
+    """Tensors under PEFT's names as module path -> A [r, in] and B [out, r], of scaling 1."""
+    return {
+        name.removeprefix(PREFIX).removesuffix(".lora_A.weight"): (
+            tensors[name],
+            tensors[name.replace(".lora_A.", ".lora_B.")],
+        )
+        for name in tensors
+        if ".lora_A." in name
+    }
 
 
 def lora_config(

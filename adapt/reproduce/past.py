@@ -16,10 +16,8 @@ import torch
 from torch import Tensor
 
 from adapt.base import BaseModel
-from adapt.loki.rows import PREFIX
 from adapt.reproduce.ledger import Ledger, Result
 from adapt.skill.controls import across_layers, random_like
-from adapt.skill.geometry import Change
 from adapt.skill.policy import lora_over
 from adapt.skill.recipe import measure
 from adapt.skill.sft import Learned, Show, Workplace, learn
@@ -133,27 +131,6 @@ class PastStudy:
         elif condition.adds == "permuted":
             found = across_layers(found, seed)
         return {n: t * condition.scale if ".lora_B." in n else t for n, t in found.items()}
-
-
-def change_of(tensors: Mapping[str, Tensor]) -> Change:
-    """Tensors under PEFT's names as a change."""
-    names = [name for name in tensors if ".lora_A." in name]
-    return {
-        name.removeprefix(PREFIX).removesuffix(".lora_A.weight"): (
-            tensors[name],
-            tensors[name.replace(".lora_A.", ".lora_B.")],
-        )
-        for name in names
-    }
-
-
-def dense_change(before: Mapping[str, Tensor], after: Mapping[str, Tensor]) -> Change:
-    """How full weights moved, for the linear layers of a model."""
-    return {
-        name.removesuffix(".weight"): (after[name] - old, torch.eye(old.shape[0]))
-        for name, old in before.items()
-        if old.dim() == 2 and name.startswith("model.layers.")
-    }
 
 
 def seeds_of(condition: Condition, seeds: int) -> Sequence[int]:
