@@ -131,6 +131,9 @@ def facts(stage: CycleStage, outputs: Row) -> str:
         for key in _FACTS.get(stage, ())
         if outputs.get(key) is not None
     ]
+    if outputs.get("scales"):
+        tried = ", ".join(f"{s['scale']:g} ({s['score']:.2f})" for s in outputs["scales"])
+        said.append(f"lambda {outputs['scale']:g} of {tried}")
     if outputs.get("refused"):
         said.append(f"{len(outputs['refused'])} files refused")
     return ", ".join(said)
