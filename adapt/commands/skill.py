@@ -18,6 +18,7 @@ from tools.virtual_api.folder import read_catalogue
 
 if TYPE_CHECKING:
     from adapt.skill.geometry import Angle
+    from adapt.skill.recipe import Round
 
 SOURCE = ("Logistics", "Events")
 """Categories of the virtual API universe that the embedded model does not know by heart."""
@@ -53,8 +54,9 @@ def train(
     with CycleView() as view:
         try:
             tensors, rounds = train_rounds(
-                place, parts, grpo, view.moving, held_out=given["held_out"]
-            )
+                place, parts, grpo, view.moving, held_out=given["held_out"],
+                finished=lambda told: _tell(view, told),
+            )  # fmt: skip
         except KeyboardInterrupt:
             view.still()
             view.line(f"stopped; the same command goes on from what is in {place.work}")
@@ -84,6 +86,14 @@ def train(
     value = {"vector": str(out), "digest": record.digest, "rounds": rows}
     options.put(value, Group(table(rows, *rows[0]), f"{out}: {record.digest[:12]}"))
     return 0
+
+
+def _tell(view: CycleView, told: "Round") -> None:
+    view.still()
+    view.line(
+        f"{told.part}: {told.before:.0%} of the held-out games before, {told.after:.0%} after "
+        f"{len(told.curve)} steps ({told.seconds / 60:.0f} min) {told.stopped}".rstrip()
+    )
 
 
 def extract(options: Options, before: Path, after: Path, out: Path, given: dict[str, Any]) -> int:

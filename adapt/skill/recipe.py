@@ -7,7 +7,7 @@ on scenarios of the source that RL never plays. Called by adapt.commands.skill a
 adapt.reproduce.past.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,10 +64,12 @@ def train_rounds(
     *,
     held_out: int = 120,
     name: str = "skill",
+    finished: Callable[[Round], None] | None = None,
 ) -> tuple[dict[str, Tensor], list[Round]]:
     """The vector after a round on every part, under PEFT's names, and what the rounds were.
 
-    A killed call goes on in the workplace's folder. Raises what `learn` and `train_skill` raise.
+    `finished` gets each round when it is over. A killed call goes on in the workplace's folder.
+    Raises what `learn` and `train_skill` raise.
     """
     vector: dict[str, Tensor] | None = None
     rounds: list[Round] = []
@@ -78,6 +80,8 @@ def train_rounds(
 
         vector, told = _round(place, part, settings, vector, said, held_out, f"{name}-{number}")
         rounds.append(told)
+        if finished:
+            finished(told)
     assert vector is not None, "there is a part at least"
     return vector, rounds
 
