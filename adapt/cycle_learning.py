@@ -135,10 +135,12 @@ async def implant_update(
     earlier = earlier_examples(context)
     warm = _live_update(runtime, mask["mask"])
     if warm:
-        earlier = rehearsed(train, earlier, f"{update.seed}/{context.number}")
-    # Without a warm start training begins at the base, which knows none of them: all are learned.
-    path, replay = context.work / "examples.jsonl", context.work / "replay.jsonl"
-    for file, examples_of in ((path, [*train, *earlier]), (replay, _general(runtime))):
+        again = rehearsed(train, earlier, update.epochs, f"{update.seed}/{context.number}")
+    else:
+        # Training begins at the base, which knows none of the earlier: all are learned.
+        train, again = [*train, *earlier], []
+    files = {name: context.work / f"{name}.jsonl" for name in ("examples", "again", "replay")}
+    for file, examples_of in zip(files.values(), (train, again, _general(runtime)), strict=True):
         write_atomic(file, "".join(e.model_dump_json() + "\n" for e in examples_of))
     settings = chosen(update)
     request = {
@@ -146,8 +148,7 @@ async def implant_update(
         "base_digest": runtime.base.digest,
         "max_rank": runtime.settings.engine.max_lora_rank,
         "mask": mask["mask_path"],
-        "examples": str(path),
-        "replay": str(replay),
+        **{name: str(file) for name, file in files.items()},
         "settings": settings,
         "warm_start": str(warm) if warm else None,
     }

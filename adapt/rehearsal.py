@@ -11,7 +11,12 @@ from collections.abc import Sequence
 from store.records import Example
 
 
-def rehearsed(new: Sequence[Example], earlier: Sequence[Example], seed: str) -> list[Example]:
-    """A seeded sample of earlier examples, as many as there are new ones: training takes at most
-    twice the time, however much was learned before."""
-    return random.Random(seed).sample(list(earlier), min(len(earlier), len(new)))
+def rehearsed(
+    new: Sequence[Example], earlier: Sequence[Example], epochs: int, seed: str
+) -> list[Example]:
+    """A seeded sample of earlier examples, as many for every epoch as there are new ones.
+
+    Others in every epoch keep more than the same ones again, and training takes at most twice the
+    time, however much was learned before.
+    """
+    return random.Random(seed).sample(list(earlier), min(len(earlier), epochs * len(new)))

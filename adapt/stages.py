@@ -100,14 +100,14 @@ def _attributed(
 def implant_stage(request: dict[str, Any], work_dir: Path, progress: Progress) -> dict[str, Any]:
     """Train the mask's rows on examples.
 
-    Request: `examples` and optional `replay` and `held_out` (JSON-lines files of Example), `mask`
+    Request: `examples` and optional `again`, `replay` and `held_out` (JSON-lines files), `mask`
     (path), `settings` (fields of ImplantSettings), optional `warm_start` (adapter directory),
     `base_digest` and `max_rank` (what the mask and the engine must allow).
     Result: the fields of ImplantResult; `path` is the adapter. The live log is `loss.jsonl`.
     """
     settings = ImplantSettings(**request.get("settings", {}))
     warm_start, held_out = request.get("warm_start"), request.get("held_out")
-    replay = request.get("replay")
+    again, replay = request.get("again"), request.get("replay")
     examples = _examples(request["examples"])
     mask = Mask.load(Path(request["mask"]))
     # Gradients of what is already learned are denormal numbers, on which a CPU is slow. Set before
@@ -126,6 +126,7 @@ def implant_stage(request: dict[str, Any], work_dir: Path, progress: Progress) -
             work_dir / "checkpoint",
             progress,
             warm_start=Path(warm_start) if warm_start else None,
+            again=_examples(again) if again else (),
             replay=_examples(replay) if replay else (),
             held_out=_examples(held_out) if held_out else (),
             log_path=work_dir / "loss.jsonl",

@@ -83,6 +83,14 @@ def plan(
     return batches
 
 
+def of_epoch(new: int, again: int, epoch: int) -> list[int]:
+    """Indices that one epoch trains on, of `new` examples followed by `again` earlier ones: all that
+    is new, and as many of the earlier, none of which comes twice before all have come once."""
+    count = min(new, again)
+    start = epoch * count
+    return [*range(new), *(new + (start + place) % again for place in range(count))]
+
+
 def in_budget(lengths: Sequence[int], budget: int) -> list[list[int]]:
     """Batches of indices from short to long, at most `budget` tokens each, for reading only."""
     return _filled(sorted(range(len(lengths)), key=lambda i: (lengths[i], i)), lengths, budget)

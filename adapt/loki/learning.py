@@ -9,7 +9,7 @@ import copy
 import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from adapt.loki import training
-from adapt.loki.batches import Prepared, plan, plan_replay, prepare
+from adapt.loki.batches import Prepared, of_epoch, plan, plan_replay, prepare
 from adapt.loki.checkpoint import load_checkpoint
 from adapt.loki.memory import peak_bytes, recomputed_layers, reset_peak
 from adapt.loki.methods import Method, begin_at, check_method, check_start, installed
@@ -42,6 +42,9 @@ class TrainResult:
     tokens: int
     """Tokens processed, padding not counted."""
     examples: int
+    """New ones."""
+    again: int
+    """Of earlier updates, trained on at least once."""
     replayed: int
     """Examples of what was known that were replayed at least once."""
     skipped: int
@@ -74,6 +77,7 @@ def train_method(
     mask: Mask | None = None,
     *,
     start: Sequence[Tensor] | None = None,
+    again: Sequence[Example] = (),
     replay: Sequence[Example] = (),
     held_out: Sequence[Example] = (),
     checkpoint_dir: Path | None = None,
@@ -82,7 +86,8 @@ def train_method(
 ) -> Iterator[Trained]:
     """Train `model` by `method` and give it, trained, to the body; then it is what it was.
 
-    `mask` is for the LoKI methods; `start` for what was trained before by the same method. On
+    `mask` is for the LoKI methods; `start` for what was trained before by the same method. `again`
+    are examples of earlier updates: every epoch trains on as many of them as there are new ones. On
     `replay`, examples of what must not change, it is held to the answers of `model` as it came.
     `log_path` gets one JSON line per step (step, steps, loss, tokens_per_second); `progress` gets
     it with done, total and text. With `checkpoint_dir` a killed run resumes there, to the same bits
@@ -96,8 +101,8 @@ def train_method(
     if not examples:
         raise StageError("there are no examples to train on", "gather documents that give some")
     renderer = Renderer(tokenizer)
-    train, known, held = (
-        prepare(renderer, each, settings.max_length) for each in (examples, replay, held_out)
+    train, earlier, known, held = (
+        prepare(renderer, each, settings.max_length) for each in (examples, again, replay, held_out)
     )
     if not train.sequences:
         raise StageError(
@@ -115,11 +120,13 @@ def train_method(
             training.fixed_arithmetic(settings.threads),
             recomputed_layers(model, settings.gradient_checkpointing),
         ):
-            epochs, replayed = _plans(train, known, settings)
+            new = len(train.sequences)
+            train = replace(train, sequences=(*train.sequences, *earlier.sequences))
+            epochs, replayed = _plans(train, new, known, settings)
             optimizers = make_optimizers(trained, settings, _embeddings(model))
             run = Run(
                 model, trained, optimizers, head, train, known, held, epochs, replayed, settings,
-                _identity(method, mask, start, settings, train, known, held_out),
+                _identity(method, mask, start, settings, train, new, known, held_out),
             )  # fmt: skip
             reset_peak(run.device)
             # While nothing has moved: the answers of a start or checkpoint hold its mistakes too.
@@ -130,18 +137,22 @@ def train_method(
                 found = load_checkpoint(checkpoint_dir, run.identity, trained, optimizers)
                 run.state = found or run.state
             training.train(run, checkpoint_dir, StepLog(log_path, run.state.step, progress))
-        yield Trained(trained, _result(run))
+        yield Trained(trained, _result(run, new))
 
 
 def _plans(
-    train: Prepared, known: Prepared, settings: ImplantSettings
+    train: Prepared, new: int, known: Prepared, settings: ImplantSettings
 ) -> tuple[list[list[list[int]]], list[list[int]]]:
     """The batches of every epoch, and the replayed examples of every step."""
     lengths = [len(sequence.token_ids) for sequence in train.sequences]
-    epochs = [
-        plan(lengths, settings.batch_tokens, settings.seed, epoch, settings.batch_examples)
-        for epoch in range(settings.epochs)
-    ]
+    epochs = []
+    for epoch in range(settings.epochs):
+        chosen = of_epoch(new, len(lengths) - new, epoch)
+        batches = plan(
+            [lengths[index] for index in chosen], settings.batch_tokens, settings.seed, epoch,
+            settings.batch_examples,
+        )  # fmt: skip
+        epochs.append([[chosen[place] for place in batch] for batch in batches])
     steps, each = sum(map(len, epochs)), settings.replay_examples
     if not (known.sequences and each):
         return epochs, []
@@ -154,6 +165,7 @@ def _identity(
     start: Sequence[Tensor] | None,
     settings: ImplantSettings,
     train: Prepared,
+    new: int,
     known: Prepared,
     held_out: Sequence[Example],
 ) -> str:
@@ -165,6 +177,7 @@ def _identity(
             "mask": mask.digest if mask else None,
             "settings": asdict(settings),
             "examples": [asdict(sequence) for sequence in train.sequences],
+            "new": new,
             "replay": [asdict(sequence) for sequence in known.sequences],
             "held_out": [example.digest for example in held_out],
             "start": begun,
@@ -179,7 +192,7 @@ def _embeddings(model: nn.Module) -> list[nn.Parameter]:
     return [model.get_parameter(name) for name in names]
 
 
-def _result(run: Run) -> TrainResult:
+def _result(run: Run, new: int) -> TrainResult:
     losses = run.state.losses
     # After an early stop the last epoch is an earlier one.
     start = done = 0
@@ -192,7 +205,8 @@ def _result(run: Run) -> TrainResult:
         parameters=sum(parameter.numel() for parameter in run.trained),
         steps=run.state.step,
         tokens=run.state.tokens,
-        examples=len(run.train.sequences),
+        examples=new,
+        again=len({i for e in run.epochs for b in e for i in b if i >= new}),
         replayed=len({i for batch in run.replayed[: run.state.step] for i in batch}),
         skipped=run.train.skipped,
         first_loss=losses[0],

@@ -145,7 +145,7 @@ class Study:
         facts = {
             "kind": "sequence", "of": self._identity, "arm": arm.name, "rate": rate,
             "updates": updates, "settings": digest_of(repr(arm.settings(rate, 0)))[:16],
-            "rehearsed": arm.replay,
+            "rehearsed": "others every epoch" if arm.replay else None,
         }  # fmt: skip
         return self.ledger.run(facts, lambda: self._in_a_row(arm, rate, updates))
 
@@ -158,9 +158,9 @@ class Study:
         for number, world in enumerate(worlds):
             self.progress(f"{arm.name}: update {number + 1} of {updates}")
             earlier = [e for w in worlds[:number] for e in w.examples]
-            again = rehearsed(world.examples, earlier, str(number)) if arm.replay else []
-            examples = [*world.examples, *again]
-            with self._trained(arm, rate, SEQUENCE, examples, start) as trained:
+            epochs = arm.settings(rate, SEQUENCE).epochs
+            again = rehearsed(world.examples, earlier, epochs, str(number)) if arm.replay else []
+            with self._trained(arm, rate, SEQUENCE, world.examples, start, again) as trained:
                 start = [parameter.detach().clone() for parameter in trained.parameters]
                 kept.append([mean(self._ask(asked[n]).values()) for n in range(number + 1)])
                 if number == updates - 1:
@@ -174,11 +174,12 @@ class Study:
         seed: int,
         examples: list[Example],
         start: list[Tensor] | None = None,
+        again: Sequence[Example] = (),
     ) -> AbstractContextManager[Trained]:
         mask = self._mask(arm.rule, arm.quota, seed) if arm.rule else None
         return train_method(
             self.model, self.tokenizer, examples, arm.settings(rate, seed), arm.method, mask,
-            start=start, replay=self.general if arm.replay else (),
+            start=start, again=again, replay=self.general if arm.replay else (),
             progress=lambda said: self.progress(
                 f"{arm.name}, rate {rate:g}, seed {seed}: {said['done']} of {said['total']}, "
                 f"{said['text']}"

@@ -355,6 +355,26 @@ def test_replay_after_a_warm_start_mends_what_that_one_broke(model_dir, model, t
     assert mended < 0.5 * broken
 
 
+def test_what_is_learned_again_is_beside_what_is_new(model, tokenizer, tmp_path):
+    """Earlier examples that a warm start would lose are known better with them than without."""
+    implant(model, tokenizer, EXAMPLES, MASK, QUICK, tmp_path / "a")
+    others = [example(index) for index in range(60, 80)]
+    found, left = {}, {}
+    for name, again in (("with", EXAMPLES), ("without", ())):
+        found[name] = implant(
+            model, tokenizer, others, MASK, QUICK, tmp_path / name,
+            warm_start=tmp_path / "a", again=again,
+        )  # fmt: skip
+        left[name] = implant(
+            model, tokenizer, EXAMPLES, MASK, replace(QUICK, epochs=1, learning_rate=1e-9),
+            tmp_path / f"{name}-asked", warm_start=tmp_path / name,
+        ).last_loss  # fmt: skip
+    assert left["with"] < left["without"]
+    assert (found["with"].examples, found["with"].again) == (len(others), len(EXAMPLES))
+    assert found["without"].again == 0
+    assert found["with"].steps > found["without"].steps
+
+
 def test_a_replay_plan_shows_all_before_it_shows_one_twice():
     plan_of = plan_replay(50, 8, 25, seed=3)
     assert [len(batch) for batch in plan_of] == [8] * 25

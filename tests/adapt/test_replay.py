@@ -7,6 +7,7 @@ from fake_runtime import add_version, fake_runtime, settings_of
 
 from adapt.cycle_context import Context
 from adapt.cycle_learning import earlier_examples
+from adapt.loki.batches import of_epoch
 from adapt.rehearsal import rehearsed
 from store import Store
 from store.records import CycleStage, Document, Example, Message, Update, digest_of, utc_now
@@ -71,10 +72,20 @@ def test_a_refused_cycles_examples_are_not_replayed(tmp_path: Path) -> None:
 
 def test_what_is_learned_again_is_no_more_than_what_is_new() -> None:
     """A seeded sample of the earlier, so that the hundredth update costs what the second did."""
-    new, earlier = (
-        [example(f"{kind}{n}") for n in range(count)] for kind, count in (("n", 5), ("e", 40))
-    )
-    again = rehearsed(new, earlier, "0/3")
-    assert len({e.digest for e in again}) == 5
-    assert again == rehearsed(new, earlier, "0/3") != rehearsed(new, earlier, "0/4")
-    assert {e.digest for e in rehearsed(new, earlier[:3], "0/3")} == {e.digest for e in earlier[:3]}
+    new = [example(f"n{n}") for n in range(5)]
+    earlier = [example(f"e{n}") for n in range(40)]
+    again = rehearsed(new, earlier, 3, "0/3")
+    assert len({e.digest for e in again}) == 15
+    assert again == rehearsed(new, earlier, 3, "0/3") != rehearsed(new, earlier, 3, "0/4")
+    few = rehearsed(new, earlier[:3], 3, "0/3")
+    assert {e.digest for e in few} == {e.digest for e in earlier[:3]}
+
+
+def test_every_epoch_learns_others_again_until_all_have_come() -> None:
+    """New ones 0 to 2, earlier ones 3 to 9."""
+    epochs = [of_epoch(3, 7, epoch) for epoch in range(4)]
+    assert all(chosen[:3] == [0, 1, 2] and len(chosen) == 6 for chosen in epochs)
+    drawn = [index for chosen in epochs for index in chosen[3:]]
+    assert sorted(drawn[:7]) == list(range(3, 10))
+    assert sorted(of_epoch(3, 2, 5)) == [0, 1, 2, 3, 4]
+    assert of_epoch(3, 0, 1) == [0, 1, 2]
