@@ -19,9 +19,12 @@ from tools.virtual_api.folder import read_catalogue
 if TYPE_CHECKING:
     from adapt.skill.geometry import Angle
     from adapt.skill.recipe import Round
+    from adapt.skill.source import Part
 
 SOURCE = ("Logistics", "Events")
 """Categories of the virtual API universe that the embedded model does not know by heart."""
+QUESTION_SEED = 500
+"""First world of the encyclopedia that questions are made of; no suite and no demo uses these."""
 
 
 def train(
@@ -29,23 +32,20 @@ def train(
 ) -> int:
     """Learn a vector on a source domain and write it to `out`. 1 when it does not help there.
 
-    `given`: `source` (a folder of ToolBench tools, or None for the virtual universe),
-    `categories`, `rounds`, `steps`, `held_out`, `seed`, `threads`.
+    `given`: `source` (a folder of ToolBench tools, or None for the virtual universe), `categories`,
+    `questions` (places of each part, or None for tools), `rounds`, `steps`, `held_out`, `seed`,
+    `threads`.
     """
     settings = options.settings(model=model)
     base = _base(settings)
-    folder: Path | None = given["source"]
-    catalogue = read_catalogue(folder) if folder else build_catalogue(0)
-    categories = given["categories"] or ([] if folder else list(SOURCE))
     # Before torch is loaded, and a folder made, for what cannot be.
     _refuse_file(out)
     from adapt.skill.grpo import GrpoSettings
     from adapt.skill.recipe import train_rounds
     from adapt.skill.sft import Workplace
-    from adapt.skill.source import tool_parts
     from adapt.skill.vector import save_vector
 
-    parts = tool_parts(catalogue, categories, given["rounds"])
+    parts, domain, facts = _source(given)
     grpo = GrpoSettings(steps=given["steps"], seed=given["seed"], threads=given["threads"])
     place = Workplace(
         base, settings, work or out.parent / f"{out.name}-work", given["seed"], given["threads"]
@@ -68,31 +68,56 @@ def train(
             f"{last.after:.0%} after; nothing is written to {out}",
             "try more --steps, or a source with more tools",
         )
+    recipe = {
+        "command": "perennial skill train", **facts,
+        "update": settings.update.model_dump(mode="json"), "grpo": asdict(grpo),
+    }  # fmt: skip
     record = save_vector(
-        tensors, out, base,
-        domain=", ".join(categories) or str(folder),
-        recipe={
-            "command": "perennial skill train", "categories": categories,
-            "source": str(folder) if folder else "virtual API universe",
-            "update": settings.update.model_dump(mode="json"), "grpo": asdict(grpo),
-            "rewards": asdict(parts[0].rewards), "kinds": dict(parts[0].kinds),
-        },
-        rounds=len(rounds), facts={"rounds_measured": [r.to_json() for r in rounds]},
+        tensors, out, base, domain=domain, recipe=recipe, rounds=len(rounds),
+        facts={"rounds_measured": [told.to_json() for told in rounds]},
     )  # fmt: skip
     rows = [
-        {"round": n, "tools": r.part, "before": r.before, "after": r.after, "steps": len(r.curve)}
-        for n, r in enumerate(rounds, 1)
-    ]
+        {"round": n, "part": _short(told.part), "before": told.before, "after": told.after,
+         "steps": len(told.curve)}
+        for n, told in enumerate(rounds, 1)
+    ]  # fmt: skip
     value = {"vector": str(out), "digest": record.digest, "rounds": rows}
     options.put(value, Group(table(rows, *rows[0]), f"{out}: {record.digest[:12]}"))
     return 0
 
 
+def _source(given: dict[str, Any]) -> tuple[Sequence["Part"], str, dict[str, Any]]:
+    """The parts of a source domain, its name, and what the card says of it."""
+    from adapt.skill.source import question_parts, tool_parts
+
+    folder, places, rounds = given["source"], given["questions"], given["rounds"]
+    if places is not None:
+        if folder or given["categories"]:
+            raise ConfigError("--questions with --source or --category", "give one of them")
+        parts = question_parts(QUESTION_SEED + given["seed"], places, rounds)
+        return parts, "closed-book questions", {
+            "source": "fictional encyclopedia", "places": places,
+            "rewards": asdict(parts[0].rewards),
+        }  # fmt: skip
+    catalogue = read_catalogue(folder) if folder else build_catalogue(0)
+    categories = given["categories"] or ([] if folder else list(SOURCE))
+    tools = tool_parts(catalogue, categories, rounds)
+    return tools, ", ".join(categories) or str(folder), {
+        "source": str(folder) if folder else "virtual API universe", "categories": categories,
+        "rewards": asdict(tools[0].rewards), "kinds": dict(tools[0].kinds),
+    }  # fmt: skip
+
+
+def _short(part: str) -> str:
+    names = part.split(", ")
+    return part if len(names) <= 5 else f"{', '.join(names[:4])} and {len(names) - 4} more"
+
+
 def _tell(view: CycleView, told: "Round") -> None:
     view.still()
     view.line(
-        f"{told.part}: {told.before:.0%} of the held-out games before, {told.after:.0%} after "
-        f"{len(told.curve)} steps ({told.seconds / 60:.0f} min) {told.stopped}".rstrip()
+        f"{_short(told.part)}: {told.before:.0%} of the held-out games before, {told.after:.0%} "
+        f"after {len(told.curve)} steps ({told.seconds / 60:.0f} min) {told.stopped}".rstrip()
     )
 
 

@@ -100,6 +100,10 @@ def skill_train(
     category: Annotated[
         list[str] | None, typer.Option(help="A category of the source (again for more).")
     ] = None,
+    questions: Annotated[
+        int | None,
+        typer.Option(min=1, help="Questions instead of tools: on so many places in each part."),
+    ] = None,
     rounds: Annotated[int, typer.Option(min=1, help="Disjoint parts of the source.")] = 2,
     steps: Annotated[int, typer.Option(min=1, help="RL steps of a round.")] = 40,
     held_out: Annotated[int, typer.Option(min=1, help="Games to measure on, per round.")] = 120,
@@ -112,8 +116,9 @@ def skill_train(
     """Learn a vector on a source domain: documents, then closed-book games (GRPO)."""
     from adapt.commands import skill as body
 
-    given = {"source": source, "categories": category or [], "rounds": rounds, "steps": steps,
-             "held_out": held_out, "threads": threads, "seed": seed}  # fmt: skip
+    given = {"source": source, "categories": category or [], "questions": questions,
+             "rounds": rounds, "steps": steps, "held_out": held_out, "threads": threads,
+             "seed": seed}  # fmt: skip
     raise typer.Exit(body.train(context.obj, out, model, given, work))
 
 

@@ -84,8 +84,8 @@ def plan(
 
 
 def of_epoch(new: int, again: int, epoch: int) -> list[int]:
-    """Indices that one epoch trains on, of `new` examples followed by `again` earlier ones: all that
-    is new, and as many of the earlier, none of which comes twice before all have come once."""
+    """Indices that one epoch trains on, of `new` examples followed by `again` earlier ones: all
+    that is new, and as many earlier, none of which comes twice before all have come once."""
     count = min(new, again)
     start = epoch * count
     return [*range(new), *(new + (start + place) % again for place in range(count))]

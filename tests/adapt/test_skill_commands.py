@@ -129,8 +129,8 @@ def tools(tmp_path: Path) -> Path:
 
 def test_a_vector_that_does_not_help_is_not_written(options, model, tools, tmp_path) -> None:
     """A random model solves nothing before or after; what was done is kept to go on from."""
-    given = {"source": tools, "categories": [], "rounds": 1, "steps": 1, "held_out": 4,
-             "seed": 0, "threads": 1}  # fmt: skip
+    given = {"source": tools, "categories": [], "questions": None, "rounds": 1,
+             "steps": 1, "held_out": 4, "seed": 0, "threads": 1}  # fmt: skip
     with pytest.raises(StageError, match="RL did not help: 0% of the held-out games"):
         train(options, tmp_path / "v", str(model), given, tmp_path / "work")
     assert not (tmp_path / "v").exists()
