@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from adapt.skill.recipe import Round
     from adapt.skill.source import Part
 
-SOURCE = ("Logistics", "Events")
-"""Categories of the virtual API universe that the embedded model does not know by heart."""
+SOURCE = ("Logistics",)
+"""A category of the virtual API universe that the embedded model does not know by heart."""
 QUESTION_SEED = 500
 """First world of the encyclopedia that questions are made of; no suite and no demo uses these."""
 
