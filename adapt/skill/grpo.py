@@ -31,9 +31,9 @@ class GrpoSettings:
     clip: float = 0.2
     kl: float = 0.01
     """Weight of the pull towards theta_SFT."""
-    replay_examples: int = 16
+    replay_examples: int = 12
     """General conversations in every optimiser step, on which the policy is held to theta_SFT."""
-    replay_weight: float = 12.0
+    replay_weight: float = 4.0
     """Weight of their divergence. Without it, what the games do not play is lost: of open-book
     tasks a fifth (docs/results.md)."""
     rank: int = 8
