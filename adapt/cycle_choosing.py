@@ -18,6 +18,7 @@ from adapt.evals.suites import choosing_suite
 from agent.config import Settings, UpdateSettings
 from agent.engine import Engine
 from store.errors import EngineError, StageError
+from store.files import digest_of_directory
 
 USUAL = 1.0
 """PaST's lambda (arXiv 2601.11258)."""
@@ -48,15 +49,33 @@ def scales_of(update: UpdateSettings) -> tuple[float, ...]:
     return SCALES if update.skill_scale is None else (update.skill_scale,)
 
 
+def parts_of(
+    rows: Path, vector: Path | None, scales: Sequence[float]
+) -> list[list[dict[str, Any]]]:
+    """For each lambda, what the compose stage joins: an update's rows, and the vector so strong."""
+    alone = {"path": str(rows), "scale": 1.0}
+    return [
+        [alone, {"path": str(vector), "scale": scale}] if vector and scale > 0 else [alone]
+        for scale in scales
+    ]
+
+
+def candidates_of(result: dict[str, Any], scales: Sequence[float]) -> list[Candidate]:
+    """What the compose stage made of `parts_of`, in its folder: only the chosen is kept."""
+    return [
+        Candidate(scale, digest_of_directory(Path(each["path"])), Path(each["path"]), each["probe"])
+        for scale, each in zip(scales, result["candidates"], strict=True)
+    ]
+
+
 async def choose(
     context: Context, made: Sequence[Candidate]
 ) -> tuple[Candidate, list[dict[str, Any]]]:
     """The candidate that answers best, and what each scored. A single one is not asked."""
-    runtime = context.runtime
-    examples = runtime.store.examples.of_cycle(context.number, "choose")
-    suite = choosing_suite(examples, MOST)
     if len(made) == 1:
         return made[0], []
+    runtime = context.runtime
+    suite = choosing_suite(runtime.store.examples.of_cycle(context.number, "choose"), MOST)
     if not suite.items:
         return next(c for c in made if c.scale == USUAL), []
     context.progress(0, len(made) * len(suite.items), "choosing lambda")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import get_args
 
 from adapt.base import attribution_corpus, general_corpus, read_conversations, skill_vector
-from adapt.cycle_choosing import Candidate, choose, scales_of
+from adapt.cycle_choosing import candidates_of, choose, parts_of, scales_of
 from adapt.cycle_context import Context, Outputs
 from adapt.gather import gather
 from adapt.loki.selection import Mask, rows_per_layer
@@ -208,28 +208,20 @@ async def compose_version(context: Context, update: Outputs) -> Outputs:
     """
     runtime = context.runtime
     store = runtime.store
-    rows = {"path": str(store.artifacts.path(update["update"])), "scale": 1.0}
     skill = skill_vector(runtime.settings.update, runtime.base)
     scales = scales_of(runtime.settings.update) if skill else (0.0,)
-    added = [
-        [rows, {"path": str(skill), "scale": scale}] if skill and scale > 0 else [rows]
-        for scale in scales
-    ]
+    # Before anything is made with it: a vector of another base is refused here.
+    vector = runtime.skill_vector(skill) if skill and max(scales) > 0 else None
     request = {
         "model_dir": str(runtime.base.path),
-        "candidates": added,
+        "candidates": parts_of(store.artifacts.path(update["update"]), skill, scales),
         "questions": [*PROBES, *_new_questions(context)],
     }
     result = await context.child("adapt.stages:compose_stage", request)
-    made = []
-    for scale, each in zip(scales, result["candidates"], strict=True):
-        digest = store.artifacts.put(Path(each["path"]))
-        made.append(Candidate(scale, digest, store.artifacts.path(digest), each["probe"]))
-    chosen, asked = await choose(context, made)
-    digest = chosen.digest
+    chosen, asked = await choose(context, candidates_of(result, scales))
+    digest = store.artifacts.put(chosen.path)
     skills: tuple[SkillUse, ...] = ()
-    if skill and chosen.scale > 0:
-        vector = runtime.skill_vector(skill)
+    if vector and chosen.scale > 0:
         store.versions.add_skill(vector)
         skills = (SkillUse(vector=vector.digest, scale=chosen.scale),)
     known = store.versions.by_digest(digest)

@@ -11,14 +11,13 @@ from rich.console import Group
 
 from adapt.base import skill_vector
 from adapt.commands import Options
-from adapt.cycle_choosing import Candidate, ask_all, best_scale
+from adapt.cycle_choosing import Candidate, ask_all, best_scale, candidates_of, parts_of
 from adapt.evals.items import Suite
 from adapt.evals.suites import learned_suite
 from adapt.runtime import Runtime, open_runtime
 from adapt.show import CycleView, table, wilson
 from adapt.stage import run_stage
 from store.errors import ConfigError, NotFoundError
-from store.files import digest_of_directory
 from store.records import CycleStage, Version
 
 
@@ -94,16 +93,10 @@ def _composed(
         )
     runtime.skill_vector(vector)
     assert version.update is not None, "a cycle's version has its update"
-    rows = {"path": str(runtime.store.artifacts.path(version.update)), "scale": 1.0}
     request = {
         "model_dir": str(runtime.base.path),
-        "candidates": [
-            [rows, {"path": str(vector), "scale": scale}] if scale else [rows] for scale in scales
-        ],
+        "candidates": parts_of(runtime.store.artifacts.path(version.update), vector, scales),
         "questions": ["What is 12 plus 7?"],
     }
     result = run_stage("adapt.stages:compose_stage", request, folder)
-    return [
-        Candidate(scale, digest_of_directory(path := Path(each["path"])), path, each["probe"])
-        for scale, each in zip(scales, result["candidates"], strict=True)
-    ]
+    return candidates_of(result, scales)
