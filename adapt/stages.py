@@ -10,14 +10,12 @@ Common request fields: `model_dir` (path), `threads` (optional; 0 leaves the pro
 import functools
 import os
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from adapt.compose import Part, compose
 from adapt.loki.attribution import attribute
@@ -27,10 +25,11 @@ from adapt.loki.scores import Attribution
 from adapt.loki.selection import Mask, select
 from adapt.loki.settings import ImplantSettings
 from adapt.loki.workers import attribute_in_workers
+from adapt.models import load_model, load_tokenizer
 from adapt.probe import make_probe
 from adapt.render import Renderer
 from agent.prompts import SYSTEM
-from store.errors import ConfigError, ModelError, UserError
+from store.errors import ConfigError, UserError
 from store.records import Example
 
 Progress = Callable[[dict[str, Any]], None]
@@ -56,7 +55,7 @@ def attribute_stage(request: dict[str, Any], work_dir: Path, progress: Progress)
     _set_threads(request)
     corpus = read_corpus(
         Path(request["conversations"]),
-        Renderer(_tokenizer(request["model_dir"])),
+        Renderer(load_tokenizer(request["model_dir"])),
         prompts=request.get("prompts", 300),
         seed=seed,
     )
@@ -91,9 +90,9 @@ def _attributed(
     }
     prompts, quota, workers = corpus.prompts, request["quota_percent"], request.get("workers", 1)
     if workers == 1:
-        return attribute(_model(request["model_dir"]), prompts, quota, **given)
+        return attribute(load_model(request["model_dir"]), prompts, quota, **given)
     threads = request.get("threads") or max(1, (os.cpu_count() or 1) // workers)
-    load = functools.partial(_model, request["model_dir"])
+    load = functools.partial(load_model, request["model_dir"])
     return attribute_in_workers(load, prompts, quota, workers=workers, threads=threads, **given)
 
 
@@ -173,7 +172,7 @@ def probe_stage(request: dict[str, Any], work_dir: Path, progress: Progress) -> 
 
 def _asked(request: dict[str, Any]) -> list[str]:
     """The request's questions as the model is asked them."""
-    tokenizer = AutoTokenizer.from_pretrained(request["model_dir"])
+    tokenizer = load_tokenizer(request["model_dir"])
     return [
         tokenizer.apply_chat_template(
             [{"role": "system", "content": SYSTEM}, {"role": "user", "content": question}],
@@ -192,37 +191,7 @@ def _set_threads(request: dict[str, Any]) -> None:
 def _load(request: dict[str, Any]) -> tuple[Any, Any]:
     """Model and tokenizer of a request."""
     _set_threads(request)
-    return _model(request["model_dir"]), _tokenizer(request["model_dir"])
-
-
-def _tokenizer(path: str) -> Any:
-    with _readable(path):
-        return AutoTokenizer.from_pretrained(path)
-
-
-def _model(path: str, device: str = "") -> Any:
-    """Ready to run: float32 on a CPU, the stored type on a GPU. By default a GPU if there is."""
-    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    gpu = device != "cpu"
-    with _readable(path):
-        model: Any = AutoModelForCausalLM.from_pretrained(
-            path,
-            dtype="auto" if gpu else torch.float32,
-            # On a CPU the fused kernel's backward pass is the slower one.
-            attn_implementation="sdpa" if gpu else "eager",
-        )
-    return model.eval().to(device)
-
-
-@contextmanager
-def _readable(path: str) -> Iterator[None]:
-    try:
-        yield
-    except (OSError, ValueError, RuntimeError, KeyError) as error:
-        raise ModelError(
-            f"the model {path} cannot be loaded: {error}",
-            "it needs config.json, safetensors weights and a tokenizer",
-        ) from error
+    return load_model(request["model_dir"]), load_tokenizer(request["model_dir"])
 
 
 def _examples(path: str) -> list[Example]:

@@ -35,6 +35,17 @@ CORPUS = (
 )
 
 
+def write_general_corpus(directory: Path) -> Path:
+    """Put a general corpus beside a model, as a base brings it; returns the directory."""
+    lines = [
+        {"messages": [{"role": "user", "content": f"say {n}"},
+                      {"role": "assistant", "content": f"{n} and {n}"}]}
+        for n in range(24)
+    ]  # fmt: skip
+    (directory / "general.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return directory
+
+
 def build_tiny_model(
     directory: Path,
     arch: str = "qwen3",

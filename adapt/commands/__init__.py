@@ -12,6 +12,18 @@ if TYPE_CHECKING:
     from store import Store
 
 
+def refuse_folders(files: "dict[str, Path | None]") -> None:
+    """Raises ConfigError where a file is to be written over a folder, or below a file."""
+    from store.errors import ConfigError
+
+    for option, path in files.items():
+        if path is not None and path.is_dir():
+            raise ConfigError(f"{option} {path} is a folder", "give a file")
+        above = path and next(folder for folder in path.parents if folder.exists())
+        if above and not above.is_dir():
+            raise ConfigError(f"{option} {path} is below a file, {above}", "give another place")
+
+
 @dataclass(frozen=True)
 class Options:
     """What all commands share."""

@@ -8,7 +8,7 @@ from typing import Any, cast
 from rich.console import Group
 
 from adapt.base import attribution_corpus, find_model
-from adapt.commands import Options
+from adapt.commands import Options, refuse_folders
 from adapt.loki.definitions import find_definition
 from adapt.loki.heat_map import layer_rows, write_html, write_png
 from adapt.loki.scores import Attribution
@@ -119,7 +119,7 @@ def select_rows(
         raise ConfigError(
             f"--base {digest} is not the base of {source}: {beside.base_digest}", "leave --base"
         )
-    _refuse_folders({"--out": out})
+    refuse_folders({"--out": out})
     mask = select(found, digest, cast(Rule, rule), quota=quota, rows=rows, seed=seed)
     mask.save(out)
     value = {
@@ -135,7 +135,7 @@ def inspect(
 ) -> int:
     """What an attribution says of each layer, and a heat map of its rows."""
     found, beside = _read(source)
-    _refuse_folders({"--png": png, "--html": html})
+    refuse_folders({"--png": png, "--html": html})
     chosen = Mask.load(mask) if mask else beside
     if chosen is not None and (len(chosen.rows), chosen.d_model) != found.shape:
         raise ModelError(
@@ -163,16 +163,6 @@ def inspect(
     drawn = [f"written: {', '.join(value['pictures'])}"] if value["pictures"] else []
     options.put(value, Group(head, table(rows, *rows[0]), *drawn))
     return 0
-
-
-def _refuse_folders(files: dict[str, Path | None]) -> None:
-    """Raises ConfigError where a file is to be written over a folder, or below a file."""
-    for option, path in files.items():
-        if path is not None and path.is_dir():
-            raise ConfigError(f"{option} {path} is a folder", "give a file")
-        above = path and next(folder for folder in path.parents if folder.exists())
-        if above and not above.is_dir():
-            raise ConfigError(f"{option} {path} is below a file, {above}", "give another place")
 
 
 def _read(source: Path) -> tuple[Attribution, Mask | None]:

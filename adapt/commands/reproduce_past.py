@@ -18,7 +18,6 @@ from store.files import write_atomic
 
 if TYPE_CHECKING:
     from adapt.reproduce.past import PastStudy
-    from adapt.skill.geometry import Angle
 
 PLAIN, MAIN = "documents alone", "with the vector"
 ANGLES = "angles.json"
@@ -30,6 +29,7 @@ def reproduce_past(options: Options, out: Path, seeds: int, only: Sequence[str])
         raise UserError(f"--seeds {seeds}", "use 1 or more")
     # torch is loaded here and not for --help.
     from adapt.reproduce.past import CONDITIONS, TARGETS, PastStudy, seeds_of
+    from adapt.skill.geometry import Angle
     from adapt.skill.vector import load_vector
 
     unknown = [name for name in only if name not in TARGETS]
@@ -53,15 +53,14 @@ def reproduce_past(options: Options, out: Path, seeds: int, only: Sequence[str])
                     if seed in seeds_of(condition, seeds):
                         found = study.run(category, condition, seed)
                         runs[condition.name].setdefault(category, []).append(found)
-        cosines, pair = _angles(study, out / ANGLES)
+        cosines = _angles(study, out / ANGLES)
     value: dict[str, Any] = {**_findings(runs, vector.record.digest), "angles": cosines}
     write_atomic(out / "past.json", json.dumps(value, indent=1) + "\n")
     write_atomic(out / "past.md", _text(value))
     draw_gains(value["categories"], out / "gains.png")
-    if pair:
-        write_png(
-            pair, "documents in all weights, and the vector", out / "angles.png", cosines=True
-        )
+    pair, first = next(iter(cosines.items()))
+    drawn = [Angle(**module) for module in first["modules"]]
+    write_png(drawn, pair, out / "angles.png", cosines=True)
     shown = [
         {
             "condition": row["condition"], "solved": row["solved"][0], "gain": row["gain"][0],
@@ -73,20 +72,20 @@ def reproduce_past(options: Options, out: Path, seeds: int, only: Sequence[str])
     return 0
 
 
-def _angles(study: "PastStudy", path: Path) -> tuple[dict[str, Any], list["Angle"]]:
-    """Cosines and what to draw of them; from the file where they are of this vector."""
+def _angles(study: "PastStudy", path: Path) -> dict[str, Any]:
+    """Cosines; from the file where they are of this vector."""
     from adapt.reproduce.past_angles import measured
 
     try:
         kept = json.loads(path.read_text())
         if kept["vector"] == study.digest:
-            return kept["angles"], []
+            return kept["angles"]
     except (OSError, ValueError, KeyError):
         # Not measured yet, or of another vector.
         pass
-    told, pair = measured(study)
+    told = measured(study)
     write_atomic(path, json.dumps({"vector": study.digest, "angles": told}, indent=1) + "\n")
-    return told, pair
+    return told
 
 
 def _findings(runs: Runs, digest: str) -> dict[str, Any]:

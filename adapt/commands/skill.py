@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Group
 
 from adapt.base import BaseModel, find_model
-from adapt.commands import Options
+from adapt.commands import Options, refuse_folders
 from adapt.show import CycleView, table
 from agent.config import Settings
 from store.errors import ConfigError, StageError
@@ -203,9 +203,7 @@ def inspect(
     html: Path | None,
 ) -> int:  # fmt: skip
     """What a vector is, how large it is where, and how it lies to another change."""
-    for path in (png, html):
-        if path is not None:
-            _refuse_folder(path)
+    refuse_folders({"--png": png, "--html": html})
     from adapt.compose import changes_of
     from adapt.loki.selection import Mask
     from adapt.skill.angle_map import write_html, write_png
@@ -261,8 +259,3 @@ def _base(settings: Settings) -> BaseModel:
 def _refuse_file(out: Path) -> None:
     if out.exists() and not out.is_dir():
         raise ConfigError(f"--out {out} is a file", "give a folder")
-
-
-def _refuse_folder(path: Path) -> None:
-    if path.is_dir():
-        raise ConfigError(f"{path} is a folder", "give a file")

@@ -16,15 +16,17 @@ import torch
 from torch import Tensor
 
 from adapt.base import BaseModel
+from adapt.evals.suites import CATALOGUE_SEED, catalogue_of
 from adapt.reproduce.ledger import Ledger, Result
 from adapt.skill.controls import across_layers, random_like
+from adapt.skill.environment import ToolTask
 from adapt.skill.policy import lora_over
 from adapt.skill.recipe import measure
+from adapt.skill.rollout import Rollout
 from adapt.skill.sft import Learned, Show, Workplace, learn
 from adapt.skill.source import Part, ToolPart
 from agent.config import Settings
 from store.records import digest_of
-from tools.virtual_api.catalogue import build_catalogue
 from tools.virtual_api.lexicon import UNSEEN_CATEGORIES
 
 TARGETS = (*UNSEEN_CATEGORIES, "Gardening", "Energy")
@@ -78,7 +80,7 @@ class PastStudy:
 
     def target(self, category: str) -> ToolPart:
         """A category as something to learn and to play."""
-        catalogue = build_catalogue(0)
+        catalogue = catalogue_of(CATALOGUE_SEED)
         return ToolPart(catalogue, catalogue.category(category))
 
     def run(self, category: str, condition: Condition, seed: int) -> Result:
@@ -94,7 +96,9 @@ class PastStudy:
         }  # fmt: skip
 
         def work() -> Result:
-            played = self._play(part, category, condition, seed)
+            learned = self.learned(part, category, seed)
+            self.progress(f"{category}, seed {seed}: {condition.name}")
+            played = self._play(learned, asked, self.added(condition, seed))
             return {
                 "solved": "".join("1" if game.outcome.solved else "0" for game in played),
                 "kinds": [task.task.kind[0] for task in asked],
@@ -103,21 +107,23 @@ class PastStudy:
 
         return self.ledger.run(facts, work)
 
-    def _play(self, part: ToolPart, category: str, condition: Condition, seed: int) -> list[Any]:
-        learned = self.learned(part, category, seed)
-        self.progress(f"{category}, seed {seed}: {condition.name}")
+    def _play(
+        self, learned: Learned, asked: Sequence[ToolTask], added: dict[str, Tensor]
+    ) -> list[Rollout]:
         model: Any = self.place.model()
         learned.put_into(model)
-        added = self.added(condition, seed)
         rank = max((t.shape[0] for n, t in added.items() if ".lora_A." in n), default=1)
         with lora_over(model, rank, added) if added else nullcontext(model) as policy:
-            return measure(policy, self.place.tokenizer, part.held_out(TASKS))
+            return measure(policy, self.place.tokenizer, asked)
 
     def learned(self, part: Part, name: str, seed: int) -> Learned:
         """theta_SFT of a target; trained once."""
         if (name, seed) not in self._learned:
+
+            def show(said: str) -> None:
+                self.progress(f"{name}, seed {seed}: {said}")
+
             place = replace(self.place, seed=seed)
-            show = lambda said: self.progress(f"{name}, seed {seed}: {said}")  # noqa: E731
             self._learned[name, seed] = learn(place, part.examples(seed), f"{name}-{seed}", show)
         return self._learned[name, seed]
 

@@ -24,8 +24,8 @@ RATE = 5e-4
 """What full fine-tuning was tuned to in the study of LoKI."""
 
 
-def measured(study: PastStudy) -> tuple[dict[str, Any], list[Angle]]:
-    """Cosines of all pairs, by module, and the first pair's angles for a picture."""
+def measured(study: PastStudy) -> dict[str, Any]:
+    """Cosines of all pairs, in all and by module; the first is of a category and the vector."""
     first, second = (_learned_in_full(study, category) for category in BETWEEN)
     vector = changes_of_tensors(study.vector)
     pairs = {
@@ -33,7 +33,7 @@ def measured(study: PastStudy) -> tuple[dict[str, Any], list[Angle]]:
         f"{BETWEEN[1]}, vector": angles(second, vector),
         f"{BETWEEN[0]}, {BETWEEN[1]}": angles(first, second),
     }
-    told = {
+    return {
         name: {
             "median_absolute_cosine": median(abs(a.cosine) for a in _shared(found)),
             "largest_absolute_cosine": max(abs(a.cosine) for a in _shared(found)),
@@ -42,7 +42,6 @@ def measured(study: PastStudy) -> tuple[dict[str, Any], list[Angle]]:
         }
         for name, found in pairs.items()
     }
-    return told, pairs[f"{BETWEEN[0]}, vector"]
 
 
 def _shared(found: Sequence[Angle]) -> list[Angle]:

@@ -12,7 +12,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from adapt.base import BaseModel, attribution_corpus, general_corpus, read_conversations
 from adapt.loki.attribution import attribute
@@ -21,6 +20,7 @@ from adapt.loki.implant import implant
 from adapt.loki.rows import load_rows
 from adapt.loki.selection import Mask, select
 from adapt.loki.settings import ImplantSettings, chosen
+from adapt.models import load_model, load_tokenizer
 from adapt.render import Renderer
 from agent.config import Settings, quota_of
 from store.errors import ConfigError
@@ -48,17 +48,11 @@ class Workplace:
     @property
     def tokenizer(self) -> Any:
         """The base's."""
-        return AutoTokenizer.from_pretrained(self.base.path)
+        return load_tokenizer(str(self.base.path))
 
     def model(self) -> nn.Module:
         """The base, ready to run: float32 on a CPU, the stored type on a GPU if there is one."""
-        gpu = torch.cuda.is_available()
-        model: Any = AutoModelForCausalLM.from_pretrained(
-            self.base.path,
-            dtype="auto" if gpu else torch.float32,
-            attn_implementation="sdpa" if gpu else "eager",
-        )
-        return model.eval().to("cuda" if gpu else "cpu")
+        return load_model(str(self.base.path))
 
     def general(self, count: int = 2000) -> list[Example]:
         """Conversations that must not be forgotten, a seeded sample. ConfigError without any."""
@@ -80,7 +74,6 @@ class Learned:
     """Of all that decides it."""
     mask: Mask
     rows: tuple[Tensor, ...]
-    adapter: Path
 
     @torch.no_grad()
     def put_into(self, model: nn.Module) -> None:
@@ -114,7 +107,7 @@ def learn(place: Workplace, examples: Sequence[Example], name: str, show: Show) 
             replay=replay, log_path=place.work / f"{name}-sft.jsonl",
         )  # fmt: skip
         write_atomic(done, identity)
-    return Learned(identity, mask, tuple(load_rows(folder, mask)), folder)
+    return Learned(identity, mask, tuple(load_rows(folder, mask)))
 
 
 def make_mask(place: Workplace, show: Show) -> Mask:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from cycle_driver import build_runtime
-from tiny_models import build_tiny_model
+from tiny_models import build_tiny_model, write_general_corpus
 
 from adapt.ahead import prepare
 from adapt.cycle import run_cycle
@@ -29,12 +29,7 @@ ROOT = DRIVER.parent.parent
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny base that brings a general corpus."""
     path = build_tiny_model(tmp_path_factory.mktemp("base") / "model", max_length=1024)
-    lines = [
-        {"messages": [{"role": "user", "content": f"say {n}"},
-                      {"role": "assistant", "content": f"{n} and {n}"}]}
-        for n in range(24)
-    ]  # fmt: skip
-    (path / "general.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    write_general_corpus(path)
     return path
 
 

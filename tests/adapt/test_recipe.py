@@ -1,11 +1,10 @@
 """The rounds of a skill vector: what one round is, what is carried, where it goes on."""
 
-import json
 from pathlib import Path
 
 import pytest
 import torch
-from tiny_models import build_tiny_model
+from tiny_models import build_tiny_model, write_general_corpus
 
 from adapt.base import find_model
 from adapt.skill.environment import Rewards
@@ -34,12 +33,7 @@ def base(tmp_path_factory):
     path = build_tiny_model(
         tmp_path_factory.mktemp("base") / "model", "qwen3", hidden=64, layers=2, max_length=2048
     )
-    lines = [
-        {"messages": [{"role": "user", "content": f"say {n}"},
-                      {"role": "assistant", "content": f"{n} and {n}"}]}
-        for n in range(24)
-    ]  # fmt: skip
-    (path / "general.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    write_general_corpus(path)
     return find_model(str(path), tmp_path_factory.mktemp("digests"))
 
 

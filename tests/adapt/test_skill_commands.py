@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tiny_models import build_tiny_model
+from tiny_models import build_tiny_model, write_general_corpus
 
 from adapt.base import find_model
 from adapt.commands import Options
@@ -24,12 +24,7 @@ def model(tmp_path_factory) -> Path:
     path = build_tiny_model(
         tmp_path_factory.mktemp("base") / "model", "qwen3", hidden=64, layers=2, max_length=2048
     )
-    lines = [
-        {"messages": [{"role": "user", "content": f"say {n}"},
-                      {"role": "assistant", "content": f"{n} and {n}"}]}
-        for n in range(24)
-    ]  # fmt: skip
-    (path / "general.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    write_general_corpus(path)
     return path
 
 
