@@ -164,12 +164,16 @@ def reproduce(
         list[str] | None,
         typer.Option(help="One method, or category, of its tables (again for more)."),
     ] = None,
+    also: Annotated[
+        list[Path] | None,
+        typer.Option(help="Of past: the folder of another vector to play (again for more)."),
+    ] = None,
 ) -> None:
     """Run a study behind the defaults again: hours on two cores, with a picture of each table."""
     if name == "past":
         from adapt.commands.reproduce_past import reproduce_past
 
-        raise typer.Exit(reproduce_past(context.obj, out, seeds or 3, only or []))
+        raise typer.Exit(reproduce_past(context.obj, out, seeds or 3, only or [], also or []))
     from adapt.commands.reproduce import reproduce
 
     raise typer.Exit(reproduce(context.obj, name, out, seeds or 5, only or []))

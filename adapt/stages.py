@@ -1,8 +1,8 @@
 """The heavy stages as functions of a JSON request: attribution, implanting, composing, probing.
 
-Each loads a model, calls one numeric module and names what it wrote. Runs in the child process of
-`adapt.stage.run_stage`; nothing else imports it. Every result can be made again from the request
-with the same bytes, and an interrupted implant goes on from its checkpoint.
+Each loads a model, calls one numeric module, names what it wrote. Runs in the child process of
+`adapt.stage.run_stage`; adapt.skill.sft has attribution in its own. Every result can be made again
+from the request with the same bytes, and an interrupted implant goes on from its checkpoint.
 
 Common request fields: `model_dir` (path), `threads` (optional; 0 leaves the process's own).
 """

@@ -9,7 +9,13 @@ from rich.console import Group
 
 from adapt.base import find_model
 from adapt.commands import Options
-from adapt.reproduce.past_report import Runs, category_row, condition_row, draw_gains
+from adapt.reproduce.past_report import (
+    Runs,
+    category_row,
+    condition_row,
+    draw_gains,
+    question_row,
+)
 from adapt.reproduce.report import markdown
 from adapt.show import CycleView, table
 from adapt.skill.angle_map import write_png
@@ -17,18 +23,24 @@ from store.errors import NotFoundError, UserError
 from store.files import write_atomic
 
 if TYPE_CHECKING:
-    from adapt.reproduce.past import PastStudy
+    from adapt.reproduce.past import Condition, PastStudy
 
 PLAIN, MAIN = "documents alone", "with the vector"
 ANGLES = "angles.json"
 
 
-def reproduce_past(options: Options, out: Path, seeds: int, only: Sequence[str]) -> int:
-    """Run what of the study is not in `out` yet; write tables and a picture there."""
+def reproduce_past(
+    options: Options, out: Path, seeds: int, only: Sequence[str], also: Sequence[Path] = ()
+) -> int:
+    """Run what of the study is not in `out` yet; write tables and a picture there.
+
+    `also`: folders of other vectors of the model, each played with the first seed.
+    """
     if seeds < 1:
         raise UserError(f"--seeds {seeds}", "use 1 or more")
     # torch is loaded here and not for --help.
-    from adapt.reproduce.past import CONDITIONS, TARGETS, PastStudy, seeds_of
+    from adapt.reproduce.past import CONDITIONS, TARGETS, PastStudy
+    from adapt.reproduce.past_questions import answers
     from adapt.skill.geometry import Angle
     from adapt.skill.vector import load_vector
 
@@ -41,20 +53,21 @@ def reproduce_past(options: Options, out: Path, seeds: int, only: Sequence[str])
     path = base.skill
     assert path is not None, "pico brings its vector"
     vector = load_vector(path, base)
-    runs: dict[str, dict[str, list[dict[str, Any]]]] = {c.name: {} for c in CONDITIONS}
+    others = {f"with {folder.name}": load_vector(folder, base) for folder in also}
     with CycleView() as view:
-        study = PastStudy(
-            base, settings, vector.tensors, vector.record.digest, out, work, view.moving
-        )
-        # By category and seed, so that what was learned is there for every condition.
-        for category in only or TARGETS:
-            for seed in range(1, seeds + 1):
-                for condition in CONDITIONS:
-                    if seed in seeds_of(condition, seeds):
-                        found = study.run(category, condition, seed)
-                        runs[condition.name].setdefault(category, []).append(found)
+        study = PastStudy(base, settings, vector, out, work, view.moving)
+        runs = _runs(study, CONDITIONS, only or TARGETS, seeds)
+        main = next(condition for condition in CONDITIONS if condition.name == MAIN)
+        for name, other in others.items():
+            second = PastStudy(base, settings, other, out, work, view.moving)
+            runs[name] = _runs(second, [main], only or TARGETS, 1)[MAIN]
+        asked = [answers(study, seed) for seed in range(1, seeds + 1)]
         cosines = _angles(study, out / ANGLES)
-    value: dict[str, Any] = {**_findings(runs, vector.record.digest), "angles": cosines}
+    value: dict[str, Any] = {
+        **_findings(runs, vector.record.digest),
+        "questions": question_row(asked),
+        "angles": cosines,
+    }
     write_atomic(out / "past.json", json.dumps(value, indent=1) + "\n")
     write_atomic(out / "past.md", _text(value))
     draw_gains(value["categories"], out / "gains.png")
@@ -72,19 +85,34 @@ def reproduce_past(options: Options, out: Path, seeds: int, only: Sequence[str])
     return 0
 
 
+def _runs(
+    study: "PastStudy", conditions: Sequence["Condition"], categories: Sequence[str], seeds: int
+) -> dict[str, dict[str, list[dict[str, Any]]]]:
+    """Condition -> category -> a result per seed; a condition with none is left out."""
+    runs: dict[str, dict[str, list[dict[str, Any]]]] = {}
+    # By category and seed, so that what was learned is there for every condition.
+    for category in categories:
+        for seed in range(1, seeds + 1):
+            for condition in conditions:
+                if condition.takes(category, seed):
+                    found = study.run(category, condition, seed)
+                    runs.setdefault(condition.name, {}).setdefault(category, []).append(found)
+    return runs
+
+
 def _angles(study: "PastStudy", path: Path) -> dict[str, Any]:
     """Cosines; from the file where they are of this vector."""
     from adapt.reproduce.past_angles import measured
 
     try:
         kept = json.loads(path.read_text())
-        if kept["vector"] == study.digest:
+        if kept["vector"] == study.record.digest:
             return kept["angles"]
     except (OSError, ValueError, KeyError):
         # Not measured yet, or of another vector.
         pass
     told = measured(study)
-    write_atomic(path, json.dumps({"vector": study.digest, "angles": told}, indent=1) + "\n")
+    write_atomic(path, json.dumps({"vector": study.record.digest, "angles": told}, indent=1) + "\n")
     return told
 
 
@@ -98,6 +126,7 @@ def _findings(runs: Runs, digest: str) -> dict[str, Any]:
 
 def _text(value: dict[str, Any]) -> str:
     """The tables in Markdown."""
+    q = value["questions"]
     kinds = ("single", "multi", "cross", "none")
     angles = [
         (name, found["median_absolute_cosine"], found["largest_absolute_cosine"], found["whole"])
@@ -117,6 +146,11 @@ def _text(value: dict[str, Any]) -> str:
             "By category",
             ("category", "documents alone", "with the vector", "gain"),
             [(r["category"], r["without"], r["with"], r["gain"]) for r in value["categories"]],
+        ),
+        markdown(
+            "Questions on facts that were learned as statements",
+            ("seeds x facts", "without", "with the vector of questions", "gain"),
+            [(f"{q['seeds']} x {q['facts']}", q["without"], q["with"], q["gain"])],
         ),
         markdown(
             "Cosines, over the modules that both move",

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from adapt.skill.recipe import Round
     from adapt.skill.source import Part
 
-SOURCE = ("Logistics",)
-"""A category of the virtual API universe that the embedded model does not know by heart."""
+SOURCE = ("Logistics", "Events", "Finance")
+"""Categories of the virtual API universe that the embedded model does not know by heart. Of few
+tools RL learns the parameters by heart, which no other category can use (docs/results.md)."""
 QUESTION_SEED = 500
 """First world of the encyclopedia that questions are made of; no suite and no demo uses these."""
 

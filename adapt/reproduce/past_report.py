@@ -64,6 +64,16 @@ def category_row(category: str, runs: Runs, plain: str, name: str) -> dict[str, 
     }
 
 
+def question_row(pairs: Sequence[tuple[Result, Result]]) -> dict[str, Any]:
+    """Questions answered without and with a vector, a pair per seed; the gain is over all facts."""
+    without, with_it = ([one for pair in pairs for one in shares(pair[n])] for n in (0, 1))
+    return {
+        "seeds": len(pairs), "facts": len(without) // len(pairs), "without": interval(without),
+        "with": interval(with_it),
+        "gain": interval([a - b for a, b in zip(with_it, without, strict=True)]),
+    }  # fmt: skip
+
+
 def draw_gains(rows: Sequence[dict[str, Any]], path: Path) -> None:
     """Solved without and with the vector, a pair of bars per category."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg

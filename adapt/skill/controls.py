@@ -42,3 +42,11 @@ def across_layers(tensors: Mapping[str, Tensor], seed: int) -> dict[str, Tensor]
         rng.shuffle(order)
     place = dict(zip(map(str, layers), map(str, order), strict=True))
     return {_LAYER.sub(lambda m: place[m[0]], name): t for name, t in tensors.items()}
+
+
+def only_in(tensors: Mapping[str, Tensor], place: str) -> dict[str, Tensor]:
+    """The same changes in the modules whose names hold `place`; none in the others."""
+    return {
+        name: tensor if place in name or ".lora_A." in name else torch.zeros_like(tensor)
+        for name, tensor in tensors.items()
+    }

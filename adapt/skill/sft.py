@@ -14,14 +14,12 @@ import torch
 from torch import Tensor, nn
 
 from adapt.base import BaseModel, attribution_corpus, general_corpus, read_conversations
-from adapt.loki.attribution import attribute
-from adapt.loki.corpus import read_corpus
 from adapt.loki.implant import implant
 from adapt.loki.rows import load_rows
-from adapt.loki.selection import Mask, select
+from adapt.loki.selection import Mask
 from adapt.loki.settings import ImplantSettings, chosen
 from adapt.models import load_model, load_tokenizer
-from adapt.render import Renderer
+from adapt.stages import attribute_stage
 from agent.config import Settings, quota_of
 from store.errors import ConfigError
 from store.files import write_atomic
@@ -29,8 +27,6 @@ from store.records import Example, digest_of
 
 Show = Callable[[str], None]
 """Takes what is going on, in words."""
-PROMPTS = 300
-"""On which rows are scored, as in a cycle."""
 
 
 @dataclass(frozen=True)
@@ -89,19 +85,37 @@ class Learned:
         return [left.pop(0) if rows else None for rows in self.mask.rows]
 
 
-def learn(place: Workplace, examples: Sequence[Example], name: str, show: Show) -> Learned:
-    """Train the rows on examples, held to the base's answers on general conversations."""
+@dataclass(frozen=True)
+class Onto:
+    """What documents are learned on, where it is not the base itself."""
+
+    digest: str
+    put_into: Callable[[nn.Module], None]
+    """Makes it of a base."""
+
+
+def learn(
+    place: Workplace, examples: Sequence[Example], name: str, show: Show, onto: Onto | None = None
+) -> Learned:
+    """Train the rows on examples, held on general conversations to what the model answered before.
+
+    `name` says where in the workplace's folder it is kept.
+    """
     mask = make_mask(place, show)
     replay = place.general()
     settings = ImplantSettings(
         **{**chosen(place.settings.update), "seed": place.seed},
         checkpoint_every=50, threads=place.threads,
     )  # fmt: skip
-    identity = digest_of([mask.digest, asdict(settings), [e.digest for e in (*examples, *replay)]])
+    decided = [mask.digest, asdict(settings), [e.digest for e in (*examples, *replay)]]
+    identity = digest_of([*decided, onto.digest] if onto else decided)
     folder, done = place.work / f"{name}-sft", place.work / f"{name}-sft.done"
     if not (done.is_file() and done.read_text() == identity):
+        model = place.model()
+        if onto:
+            onto.put_into(model)
         implant(
-            place.model(), place.tokenizer, examples, mask, settings, folder,
+            model, place.tokenizer, examples, mask, settings, folder,
             place.work / f"{name}-sft-checkpoint",
             lambda said: show(f"documents, {said['done']} of {said['total']}, {said['text']}"),
             replay=replay, log_path=place.work / f"{name}-sft.jsonl",
@@ -111,29 +125,27 @@ def learn(place: Workplace, examples: Sequence[Example], name: str, show: Show) 
 
 
 def make_mask(place: Workplace, show: Show) -> Mask:
-    """The rows that may move, by the settings of the home's cycles; once per folder."""
+    """The rows that may move, by the settings of the home's cycles; once per folder.
+
+    Raises ConfigError for a base without a general corpus.
+    """
     update = place.settings.update
-    corpus_path = attribution_corpus(update, place.base)
-    if corpus_path is None:
-        raise ConfigError(
-            "this model brings no general corpus, which attribution needs",
-            "set update.general_corpus to a JSON-lines file of conversations",
-        )
-    quota = quota_of(update, place.settings.engine, place.base.d_model)
-    corpus = read_corpus(
-        corpus_path, Renderer(place.tokenizer), prompts=PROMPTS, seed=place.seed
-    )  # fmt: skip
-    chosen_by = [place.base.digest, quota, update.row_rule, update.attribution, corpus.digest]
-    path = place.work / f"mask-{digest_of(chosen_by)[:16]}.json"
-    if path.is_file():
-        return Mask.load(path)
-    found = attribute(
-        place.model(), corpus.prompts, quota, definition=update.attribution,
-        progress=lambda far: show(f"scoring the rows, {far.done} of {far.total} prompts"),
-        state=place.work / "attribution-state.safetensors", identity=place.base.digest,
-    )  # fmt: skip
-    mask = select(
-        found.of(corpus.words, corpus.digest), place.base.digest, update.row_rule, seed=place.seed
-    )
-    mask.save(path)
-    return mask
+    corpus = attribution_corpus(update, place.base)
+    request: dict[str, Any] = {
+        "base_digest": place.base.digest, "seed": place.seed, "rule": update.row_rule,
+        "definition": update.attribution,
+        "quota_percent": quota_of(update, place.settings.engine, place.base.d_model),
+    }  # fmt: skip
+    decided = digest_of([request, corpus.read_text() if corpus else ""])
+    folder = place.work / f"rows-{decided[:16]}"
+    if not (folder / "mask.json").is_file():
+        folder.mkdir(exist_ok=True)
+        where = {
+            "model_dir": str(place.base.path), "conversations": str(corpus or ""),
+            "threads": place.threads,
+        }  # fmt: skip
+        attribute_stage(
+            {**request, **where}, folder,
+            lambda far: show(f"scoring the rows, {far['done']} of {far['total']} prompts"),
+        )  # fmt: skip
+    return Mask.load(folder / "mask.json")

@@ -2,7 +2,14 @@
 
 import pytest
 
-from adapt.reproduce.past_report import category_row, condition_row, draw_gains, gains
+from adapt.reproduce.past import TARGETS, Condition
+from adapt.reproduce.past_report import (
+    category_row,
+    condition_row,
+    draw_gains,
+    gains,
+    question_row,
+)
 
 
 def result(solved: str, kinds: str = "smcn") -> dict:
@@ -40,3 +47,18 @@ def test_the_picture_has_a_pair_of_bars_per_category(tmp_path) -> None:
     rows = [category_row(c, RUNS, "plain", "with") for c in ("A", "B")]
     draw_gains(rows, tmp_path / "gains.png")
     assert (tmp_path / "gains.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_questions_are_paired_by_fact_over_all_seeds() -> None:
+    row = question_row([(result("0101"), result("1101")), (result("0000"), result("1000"))])
+    assert (row["seeds"], row["facts"]) == (2, 4)
+    assert (row["without"][0], row["with"][0], row["gain"][0]) == (2 / 8, 4 / 8, 2 / 8)
+    assert row["gain"][1] < row["gain"][0] < row["gain"][2]
+
+
+def test_a_condition_is_run_on_its_share_of_the_study() -> None:
+    narrow = Condition("x", "nothing", seeds=1, categories=2)
+    assert [c for c in TARGETS if narrow.takes(c, 1)] == list(TARGETS[:2])
+    assert not narrow.takes(TARGETS[0], 2)
+    wide = Condition("y", "vector")
+    assert all(wide.takes(c, seed) for c in TARGETS for seed in (1, 2, 3))

@@ -1,5 +1,6 @@
 """The rounds of a skill vector: what one round is, what is carried, where it goes on."""
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -7,10 +8,11 @@ import torch
 from tiny_models import build_tiny_model, write_general_corpus
 
 from adapt.base import find_model
+from adapt.reproduce.past_ablations import add_vector
 from adapt.skill.environment import Rewards
 from adapt.skill.grpo import GrpoSettings
 from adapt.skill.recipe import measure, solved, train_rounds
-from adapt.skill.sft import Workplace, learn
+from adapt.skill.sft import Onto, Workplace, learn
 from adapt.skill.source import tool_parts
 from adapt.skill.train import train_skill
 from agent.config import load_settings
@@ -84,6 +86,21 @@ def test_the_second_round_starts_from_the_first_rounds_vector(one_round, base, t
         replay=place.general(),
     )  # fmt: skip
     assert all(torch.equal(carried.tensors[name], tensor) for name, tensor in both.items())
+
+
+def test_documents_learned_on_top_of_a_vector_are_learned_from_its_weights(one_round) -> None:
+    place, tensors, _ = one_round
+    examples = PARTS[0].examples(0)
+    nothing = {name: torch.zeros_like(tensor) for name, tensor in tensors.items()}
+    onto = {
+        name: learn(place, examples, name, silent, Onto(name, partial(add_vector, tensors=added)))
+        for name, added in (("vector", tensors), ("nothing", nothing))
+    }
+    plain = learn(place, examples, "skill-1", silent)
+    same = zip(plain.rows, onto["nothing"].rows, strict=True)
+    other = zip(plain.rows, onto["vector"].rows, strict=True)
+    assert all(torch.equal(one, two) for one, two in same)
+    assert not any(torch.equal(one, two) for one, two in other)
 
 
 def test_measuring_plays_each_once_in_order(one_round) -> None:

@@ -10,7 +10,7 @@ from tiny_models import build_tiny_model
 
 from adapt.loki.rows import PREFIX
 from adapt.loki.selection import Mask
-from adapt.skill.controls import across_layers, random_like
+from adapt.skill.controls import across_layers, only_in, random_like
 from adapt.skill.extract import extract, truncated
 from adapt.skill.geometry import angles, share_in_rows, whole
 from store.errors import ConfigError, ModelError
@@ -184,3 +184,14 @@ def test_the_permuted_control_leaves_no_layer_where_it_was() -> None:
     one = {n: t for n, t in tensors.items() if "layers.0" in n}
     with pytest.raises(ModelError, match="1 layers cannot be permuted"):
         across_layers(one, 0)
+
+
+def test_a_part_of_a_vector_moves_only_its_own_modules() -> None:
+    tensors = peft_names(made(1))
+    norms = {angle.module: angle.norm for angle in angles(change_of(tensors), change_of(tensors))}
+    part = change_of(only_in(tensors, ".self_attn."))
+    for angle in angles(part, part):
+        inside = ".self_attn." in angle.module
+        assert angle.norm == pytest.approx(norms[angle.module] if inside else 0.0)
+    assert any(".self_attn." in module for module in norms)
+    assert not all(".self_attn." in module for module in norms)

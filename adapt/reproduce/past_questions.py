@@ -1,0 +1,76 @@
+"""The second source domain: does RL on questions of some places help to answer those of others?
+
+Facts are learned as statements alone; then every fact is asked for once, closed book. Called by
+adapt.commands.reproduce_past.
+"""
+
+from contextlib import nullcontext
+from dataclasses import asdict, replace
+from typing import Any
+
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from adapt.reproduce.ledger import Result
+from adapt.reproduce.past import PastStudy
+from adapt.skill.grpo import GrpoSettings
+from adapt.skill.policy import lora_over
+from adapt.skill.recipe import measure, train_rounds
+from adapt.skill.sft import Show, learn
+from adapt.skill.source import question_parts
+from store.records import digest_of
+
+SOURCE_SEED, TARGET_SEED = 500, 600
+"""Worlds of the encyclopedia that RL plays and that are asked; the second plus a seed."""
+SOURCE_PLACES, TARGET_PLACES = 80, 20
+"""Of three facts each."""
+GAMES = GrpoSettings(steps=80, tasks_per_step=16, max_new_tokens=24, threads=1)
+
+
+def answers(study: PastStudy, seed: int) -> tuple[Result, Result]:
+    """What is answered of one world, without the vector of questions and with it.
+
+    `solved` has a 0 or 1 per fact.
+    """
+    (part,) = question_parts(TARGET_SEED + seed, TARGET_PLACES, 1)
+    asked = part.held_out(len(part.facts))
+    facts = {
+        "kind": "questions", "base": study.place.base.digest[:16], "seed": seed,
+        "asked": digest_of([one.digest for one in asked])[:16], "update": study.update_digest,
+    }  # fmt: skip
+
+    def work(with_vector: bool) -> Result:
+        name = f"questions-{seed}"
+        place = replace(study.place, seed=seed)
+        model: Any = place.model()
+        learn(place, part.examples(seed), name, _under(study, name)).put_into(model)
+        added = _vector(study) if with_vector else None
+        with lora_over(model, GAMES.rank, added) if added else nullcontext(model) as policy:
+            played = measure(policy, place.tokenizer, asked, GAMES.max_new_tokens)
+        return {"solved": "".join("1" if game.outcome.solved else "0" for game in played)}
+
+    return (
+        study.ledger.run({**facts, "vector": None}, lambda: work(False)),
+        study.ledger.run({**facts, "vector": _made_by(study)}, lambda: work(True)),
+    )
+
+
+def _made_by(study: PastStudy) -> str:
+    """Digest of all that decides the vector of questions."""
+    base = study.place.base.digest
+    return digest_of([base, study.update_digest, asdict(GAMES), SOURCE_SEED, SOURCE_PLACES])[:16]
+
+
+def _vector(study: PastStudy) -> dict[str, Tensor]:
+    """The vector of questions; learned once per folder."""
+    kept = study.place.work / f"questions-{_made_by(study)}.safetensors"
+    if not kept.is_file():
+        parts = question_parts(SOURCE_SEED, SOURCE_PLACES, 1)
+        name = "questions-source"
+        found, _ = train_rounds(study.place, parts, GAMES, _under(study, name), name=name)
+        save_file(found, kept)
+    return load_file(kept)
+
+
+def _under(study: PastStudy, name: str) -> Show:
+    return lambda said: study.progress(f"{name}: {said}")
