@@ -38,15 +38,19 @@ def add_vector(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
         model.get_parameter(f"{module}.weight").add_(b @ a)
 
 
+def longer(place: Workplace, times: int) -> Workplace:
+    """The same place with so many times the epochs."""
+    update = place.settings.update
+    update = update.model_copy(update={"epochs": times * update.epochs})
+    return replace(place, settings=place.settings.model_copy(update={"update": update}))
+
+
 def _alone(study: "PastStudy", part: ToolPart, name: str, seed: int) -> nn.Module:
     return _learned(study, part.examples(seed), name, replace(study.place, seed=seed))
 
 
 def _twice(study: "PastStudy", part: ToolPart, name: str, seed: int) -> nn.Module:
-    settings = study.place.settings
-    update = settings.update.model_copy(update={"epochs": 2 * settings.update.epochs})
-    longer = settings.model_copy(update={"update": update})
-    place = replace(study.place, seed=seed, settings=longer)
+    place = longer(replace(study.place, seed=seed), 2)
     return _learned(study, part.examples(seed), f"{name}-twice", place)
 
 

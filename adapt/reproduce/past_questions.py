@@ -13,6 +13,7 @@ from torch import Tensor
 
 from adapt.reproduce.ledger import Result
 from adapt.reproduce.past import PastStudy
+from adapt.reproduce.past_ablations import longer
 from adapt.skill.grpo import GrpoSettings
 from adapt.skill.policy import lora_over
 from adapt.skill.recipe import measure, train_rounds
@@ -22,9 +23,11 @@ from store.records import digest_of
 
 SOURCE_SEED, TARGET_SEED = 500, 600
 """Worlds of the encyclopedia that RL plays and that are asked; the second plus a seed."""
-SOURCE_PLACES, TARGET_PLACES = 80, 20
+SOURCE_PLACES, TARGET_PLACES = 40, 20
 """Of three facts each."""
-GAMES = GrpoSettings(steps=80, tasks_per_step=16, max_new_tokens=24, threads=1)
+EPOCHS = 3
+"""Times those of an update: statements alone, that are never asked for, take longer to learn."""
+GAMES = GrpoSettings(steps=60, tasks_per_step=16, max_new_tokens=24, threads=1)
 
 
 def answers(study: PastStudy, seed: int) -> tuple[Result, Result]:
@@ -37,11 +40,12 @@ def answers(study: PastStudy, seed: int) -> tuple[Result, Result]:
     facts = {
         "kind": "questions", "base": study.place.base.digest[:16], "seed": seed,
         "asked": digest_of([one.digest for one in asked])[:16], "update": study.update_digest,
+        "epochs": EPOCHS,
     }  # fmt: skip
 
     def work(with_vector: bool) -> Result:
         name = f"questions-{seed}"
-        place = replace(study.place, seed=seed)
+        place = longer(replace(study.place, seed=seed), EPOCHS)
         model: Any = place.model()
         learn(place, part.examples(seed), name, _under(study, name)).put_into(model)
         added = _vector(study) if with_vector else None
@@ -58,7 +62,9 @@ def answers(study: PastStudy, seed: int) -> tuple[Result, Result]:
 def _made_by(study: PastStudy) -> str:
     """Digest of all that decides the vector of questions."""
     base = study.place.base.digest
-    return digest_of([base, study.update_digest, asdict(GAMES), SOURCE_SEED, SOURCE_PLACES])[:16]
+    return digest_of(
+        [base, study.update_digest, asdict(GAMES), SOURCE_SEED, SOURCE_PLACES, EPOCHS]
+    )[:16]
 
 
 def _vector(study: PastStudy) -> dict[str, Tensor]:
@@ -67,7 +73,9 @@ def _vector(study: PastStudy) -> dict[str, Tensor]:
     if not kept.is_file():
         parts = question_parts(SOURCE_SEED, SOURCE_PLACES, 1)
         name = "questions-source"
-        found, _ = train_rounds(study.place, parts, GAMES, _under(study, name), name=name)
+        found, _ = train_rounds(
+            longer(study.place, EPOCHS), parts, GAMES, _under(study, name), name=name
+        )
         save_file(found, kept)
     return load_file(kept)
 
