@@ -158,8 +158,9 @@ def reproduce(
     name: Annotated[str, typer.Argument(help="`loki` or `past`.")],
     out: Annotated[Path, typer.Option(help="Folder of the results; a stopped study goes on.")],
     seeds: Annotated[
-        int, typer.Option(help="Runs of each: of loki worlds [5], of past trainings [3].")
-    ] = 0,
+        int | None,
+        typer.Option(min=1, help="Runs of each: worlds of loki (5), trainings of past (3)."),
+    ] = None,
     only: Annotated[
         list[str] | None,
         typer.Option(help="One method, or category, of its tables (again for more)."),
@@ -176,6 +177,8 @@ def reproduce(
         raise typer.Exit(reproduce_past(context.obj, out, seeds or 3, only or [], also or []))
     from adapt.commands.reproduce import reproduce
 
+    if also:
+        raise typer.BadParameter("loki plays no vectors", param_hint="--also")
     raise typer.Exit(reproduce(context.obj, name, out, seeds or 5, only or []))
 
 

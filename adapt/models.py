@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers.utils import logging
 
 from store.errors import ModelError
 
@@ -20,6 +21,8 @@ def load_model(path: str, device: str = "") -> Any:
     """Ready to run: float32 on a CPU, the stored type on a GPU. By default a GPU if there is."""
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     gpu = device != "cpu"
+    # Its bar of what is loaded would stand in the middle of what a command shows.
+    logging.disable_progress_bar()
     with _readable(path):
         model: Any = AutoModelForCausalLM.from_pretrained(
             path,

@@ -4,6 +4,7 @@ Renders and nothing else; JSON is the commands' business. Called by adapt.comman
 """
 
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any
@@ -20,6 +21,8 @@ from store.records import CycleStage, EvalReport, GateReport
 
 Row = Mapping[str, Any]
 
+_EVERY = 60.0
+"""Seconds between two lines of progress where there is no terminal."""
 _WHAT = {
     CycleStage.GATHER: "reading the sources",
     CycleStage.SYNTHESIZE: "writing examples",
@@ -69,6 +72,7 @@ class CycleView:
     def __init__(self, console: Console | None = None) -> None:
         self.console = console or stderr()
         self._status: Status | None = None
+        self._said = time.monotonic()
 
     def __enter__(self) -> "CycleView":
         return self
@@ -82,8 +86,11 @@ class CycleView:
         self.still()
 
     def moving(self, text: str) -> None:
-        """Replace the moving line."""
+        """Replace the moving line. Without a terminal a line is written now and then instead."""
         if not self.console.is_terminal:
+            if time.monotonic() - self._said > _EVERY:
+                self._said = time.monotonic()
+                self.console.print(one_line(text), highlight=False)
             return
         if self._status is None:
             self._status = self.console.status(one_line(text))

@@ -19,9 +19,17 @@ def refuse_folders(files: "dict[str, Path | None]") -> None:
     for option, path in files.items():
         if path is not None and path.is_dir():
             raise ConfigError(f"{option} {path} is a folder", "give a file")
-        above = path and next(folder for folder in path.parents if folder.exists())
-        if above and not above.is_dir():
-            raise ConfigError(f"{option} {path} is below a file, {above}", "give another place")
+        if path is not None:
+            refuse_below_file(option, path)
+
+
+def refuse_below_file(option: str, path: Path) -> None:
+    """Raises ConfigError where a path cannot be made, since a part of it is a file."""
+    from store.errors import ConfigError
+
+    above = next(folder for folder in path.parents if folder.exists())
+    if not above.is_dir():
+        raise ConfigError(f"{option} {path} is below a file, {above}", "give another place")
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """`perennial reproduce past`: what a skill vector is worth on categories that RL never saw."""
 
 import json
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Group
 
 from adapt.base import find_model
-from adapt.commands import Options
+from adapt.commands import Options, refuse_below_file
 from adapt.reproduce.past_report import (
     Runs,
     category_row,
@@ -47,9 +48,14 @@ def reproduce_past(
     unknown = [name for name in only if name not in TARGETS]
     if unknown:
         raise NotFoundError(f"no category {unknown[0]!r}", f"there are: {', '.join(TARGETS)}")
+    refuse_below_file("--out", out / "work")
+    names = [folder.name for folder in also]
+    if len(set(names)) < len(names):
+        raise UserError(f"two folders of one name in --also: {', '.join(names)}", "rename one")
     settings = options.settings(model="pico")
     work = out / "work"
-    base = find_model("pico", work / "digests")
+    with tempfile.TemporaryDirectory() as cache:
+        base = find_model("pico", Path(cache))
     path = base.skill
     assert path is not None, "pico brings its vector"
     vector = load_vector(path, base)

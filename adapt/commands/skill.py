@@ -1,7 +1,8 @@
 """`perennial skill`: vectors that make new knowledge usable, made, taken apart and looked at."""
 
+import math
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Group
 
 from adapt.base import BaseModel, find_model
-from adapt.commands import Options, refuse_folders
+from adapt.commands import Options, refuse_below_file, refuse_folders
 from adapt.show import CycleView, table
 from agent.config import Settings
 from store.errors import ConfigError, StageError
@@ -17,6 +18,8 @@ from tools.virtual_api.catalogue import build_catalogue
 from tools.virtual_api.folder import read_catalogue
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from adapt.skill.geometry import Angle
     from adapt.skill.recipe import Round
     from adapt.skill.source import Part
@@ -40,7 +43,7 @@ def train(
     settings = options.settings(model=model)
     base = _base(settings)
     # Before torch is loaded, and a folder made, for what cannot be.
-    _refuse_file(out)
+    _refuse_taken(out)
     from adapt.skill.grpo import GrpoSettings
     from adapt.skill.recipe import train_rounds
     from adapt.skill.sft import Workplace
@@ -48,6 +51,7 @@ def train(
 
     parts, domain, facts = _source(given)
     grpo = GrpoSettings(steps=given["steps"], seed=given["seed"], threads=given["threads"])
+    refuse_below_file("--work", work or out)
     place = Workplace(
         base, settings, work or out.parent / f"{out.name}-work", given["seed"], given["threads"]
     )
@@ -129,7 +133,7 @@ def extract(options: Options, before: Path, after: Path, out: Path, given: dict[
     """
     settings = options.settings(model=given["model"])
     base = _base(settings)
-    _refuse_file(out)
+    _refuse_taken(out)
     from adapt.skill.extract import extract as difference
     from adapt.skill.vector import save_vector
 
@@ -173,7 +177,7 @@ def combine(
     """The sum of vectors, each times its factor: DIR, DIR*0.5, DIR*-1 (which takes it away)."""
     settings = options.settings(model=model)
     base = _base(settings)
-    _refuse_file(out)
+    _refuse_taken(out)
     named = [_factor(part) for part in parts]
     from safetensors.torch import load_file
 
@@ -184,11 +188,16 @@ def combine(
     with tempfile.TemporaryDirectory() as folder:
         composed = compose([Part(path, scale) for path, scale in named], Path(folder))
         tensors = load_file(composed.path / WEIGHTS)
+    largest = max(
+        abs(scale) * _size(v.tensors) for v, (_, scale) in zip(vectors, named, strict=True)
+    )
+    if _size(tensors) <= 1e-6 * largest:
+        raise ConfigError("the sum is nothing: the parts cancel out", "change the factors")
     summed = [
         {"digest": v.record.digest, "domain": v.record.domain, "factor": scale}
         for v, (_, scale) in zip(vectors, named, strict=True)
     ]
-    words = domain or " + ".join(f"{s['factor']:g} x {s['domain']}" for s in summed)
+    words = domain or " + ".join(f"{s['factor']:g} x ({s['domain']})" for s in summed)
     record = save_vector(
         tensors, out, base, domain=words,
         recipe={"command": "perennial skill combine", "sum": summed},
@@ -212,6 +221,19 @@ def inspect(
     from adapt.skill.vector import read_card
 
     record, own = read_card(vector), changes_of(vector)
+    rows_of = Mask.load(mask) if mask else None
+    if rows_of and rows_of.base_digest != record.base_digest:
+        raise ConfigError(
+            f"{mask} is of another base ({rows_of.base_digest[:12]}) than the vector "
+            f"({record.base_digest[:12]})", "give a mask of the vector's base",
+        )  # fmt: skip
+    if against and (against / "card.json").exists():
+        other = read_card(against)
+        if other.base_digest != record.base_digest:
+            raise ConfigError(
+                f"{against} is of another base ({other.base_digest[:12]}) than {vector} "
+                f"({record.base_digest[:12]})", "compare changes of one model",
+            )  # fmt: skip
     found = angles(own, changes_of(against) if against else {})
     rows = [_angle_row(angle, against is not None) for angle in [*found, whole(found)]]
     for path, write in ((png, write_png), (html, write_html)):
@@ -220,7 +242,7 @@ def inspect(
     value: dict[str, Any] = {
         **record.model_dump(mode="json"),
         "modules": [asdict(angle) for angle in found], "whole": asdict(whole(found)),
-        "share_in_rows": share_in_rows(own, Mask.load(mask)) if mask else None,
+        "share_in_rows": share_in_rows(own, rows_of) if rows_of else None,
         "pictures": [str(path) for path in (png, html) if path],
     }  # fmt: skip
     lines = [
@@ -246,9 +268,20 @@ def _factor(part: str) -> tuple[Path, float]:
     if not star:
         return Path(part), 1.0
     try:
-        return Path(path), float(factor)
+        scale = float(factor)
     except ValueError:
-        raise ConfigError(f"{part!r} has no number after *", "write DIR*0.5") from None
+        scale = math.nan
+    if not path.strip() or not math.isfinite(scale):
+        raise ConfigError(f"{part!r} is no vector and number", "write DIR*0.5")
+    return Path(path.strip()), scale
+
+
+def _size(tensors: Mapping[str, "Tensor"]) -> float:
+    """The Frobenius norm of the whole change."""
+    from adapt.loki.rows import changes_of_tensors
+    from adapt.skill.geometry import angles, whole
+
+    return whole(angles(changes_of_tensors(tensors), {})).norm
 
 
 def _base(settings: Settings) -> BaseModel:
@@ -257,6 +290,15 @@ def _base(settings: Settings) -> BaseModel:
         return find_model(settings.model, Path(cache))
 
 
-def _refuse_file(out: Path) -> None:
+def _refuse_taken(out: Path) -> None:
+    """Raises ConfigError where something is that a vector must not be written over or into."""
+    refuse_below_file("--out", out)
     if out.exists() and not out.is_dir():
         raise ConfigError(f"--out {out} is a file", "give a folder")
+    if (out / "config.json").exists():
+        # A LoRA beside the weights makes another model of the folder, for transformers too.
+        raise ConfigError(f"--out {out} holds a model", f"give another folder, such as {out}/skill")
+    if (out / "card.json").exists():
+        raise ConfigError(
+            f"--out {out} holds a vector already", "give another folder, or remove it"
+        )

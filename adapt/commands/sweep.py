@@ -1,6 +1,7 @@
 """`perennial skill sweep`: one update with several lambdas, asked in one engine."""
 
 import asyncio
+import math
 import tempfile
 import time
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ from adapt.evals.items import Suite
 from adapt.evals.suites import learned_suite
 from adapt.runtime import Runtime, open_runtime
 from adapt.show import CycleView, table, wilson
+from adapt.skill.vector import read_card
 from adapt.stage import run_stage
 from store.errors import ConfigError, NotFoundError
 from store.records import CycleStage, Version
@@ -28,10 +30,13 @@ def sweep(
 
     Nothing is kept of it: the live version stays, and no version is made.
     """
-    if not scales or any(scale < 0 for scale in scales):
+    if not scales or not all(0 <= scale < math.inf for scale in scales):
         raise ConfigError(f"scales {list(scales)}", "give one or more, each 0 or above")
     if len(set(scales)) != len(scales):
         raise ConfigError(f"a scale stands twice in {list(scales)}", "give each once")
+    if vector is not None:
+        # Before an engine is started for it.
+        read_card(vector)
     settings = options.settings(update__skill_vector=vector)
     with CycleView() as view:
         value = asyncio.run(_sweep(settings, version, scales, items, view))
@@ -78,7 +83,8 @@ def _asked(runtime: Runtime, version: Version, items: int) -> Suite:
             if suite.items:
                 return suite
     raise NotFoundError(
-        f"no cycle held anything out for {version.name}", "name a version that an update made"
+        f"no cycle held anything out for {version.name}",
+        "name a version that an update made, or run perennial update first",
     )
 
 

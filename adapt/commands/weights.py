@@ -98,7 +98,11 @@ def skill_train(
         ),
     ] = None,
     category: Annotated[
-        list[str] | None, typer.Option(help="A category of the source (again for more).")
+        list[str] | None,
+        typer.Option(
+            help="A category of the source (again for more); of the virtual universe Logistics, "
+            "Events and Finance without it, of a folder all."
+        ),
     ] = None,
     questions: Annotated[
         int | None,
@@ -108,7 +112,7 @@ def skill_train(
     steps: Annotated[int, typer.Option(min=1, help="RL steps of a round.")] = 80,
     held_out: Annotated[int, typer.Option(min=1, help="Games to measure on, per round.")] = 120,
     work: Annotated[
-        Path | None, typer.Option(help="Folder for what is under way [default: OUT-work].")
+        Path | None, typer.Option(help="Folder for what is under way; OUT-work without it.")
     ] = None,
     threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 leaves them.")] = 0,
     seed: Annotated[int, typer.Option(min=0)] = 0,
@@ -129,7 +133,7 @@ def skill_extract(
     after: Annotated[Path, typer.Argument(help="Checkpoint after RL.")],
     out: Into,
     model: For = None,
-    rank: Annotated[int, typer.Option(help="Most that a module's rank may be.")] = 16,
+    rank: Annotated[int, typer.Option(min=1, help="Most that a module's rank may be.")] = 16,
     domain: Annotated[str, typer.Option(help="What it was trained on.")] = "unknown",
 ) -> None:
     """Take a vector out of two full checkpoints."""

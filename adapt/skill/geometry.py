@@ -69,7 +69,8 @@ def _inner(one: tuple[Tensor, Tensor], two: tuple[Tensor, Tensor]) -> float:
 
 
 def _norm(pair: tuple[Tensor, Tensor] | None) -> float:
-    return max(0.0, _inner(pair, pair)) ** 0.5 if pair is not None else 0.0
+    # In this order a norm that is no number stays one, where max(0.0, nan) would hide it.
+    return max(_inner(pair, pair), 0.0) ** 0.5 if pair is not None else 0.0
 
 
 def _place(module: str) -> tuple[int, str]:

@@ -45,7 +45,7 @@ class GrpoSettings:
     grad_clip: float = 1.0
     patience: int = 5
     """Steps without reward spread, or with empty answers, after which training stops."""
-    checkpoint_every: int = 5
+    checkpoint_every: int = 1
     threads: int = 0
     """CPU threads; 0 leaves the process's own. The same bits need the same number."""
     seed: int = 0

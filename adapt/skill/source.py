@@ -101,12 +101,12 @@ def tool_parts(
 
     Raises NotFoundError for a category that there is not, ConfigError for too few tools.
     """
-    named = categories or sorted({tool.category for tool in catalogue.tools})
+    named = list(dict.fromkeys(categories)) or sorted({tool.category for tool in catalogue.tools})
     tools = [tool for name in named for tool in catalogue.category(name)]
     if rounds < 1 or len(tools) < 2 * rounds:
         raise ConfigError(
             f"{len(tools)} tools do not make {rounds} parts of at least two",
-            "give more categories, or fewer rounds",
+            "give more categories" + (", or fewer rounds" if rounds > 1 else ""),
         )
     chained = all(len(tool.apis) == 5 and tool.apis[0].kind == "find" for tool in tools)
     played: dict[TaskKind, float] = dict(kinds or PLAYED)

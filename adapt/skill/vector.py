@@ -60,6 +60,9 @@ def save_vector(
 
     whole = {name: tensor.detach().float().cpu().contiguous() for name, tensor in tensors.items()}
     ranks = _check_shapes({name: list(t.shape) for name, t in whole.items()}, base)
+    for name, tensor in whole.items():
+        if not tensor.isfinite().all():
+            raise ModelError(f"{name} holds values that are no numbers", "nothing is written")
     data = to_bytes(whole, {"format": "pt"})
     record = SkillVector(
         digest=digest_of(data),
@@ -117,7 +120,7 @@ def _read(path: Path) -> tuple[SkillVector, dict[str, Any]]:
     except (OSError, ValueError, KeyError, AttributeError, ValidationError) as error:
         raise ModelError(
             f"there is no whole skill vector in {path}: {error}",
-            "train it again, or set update.skill_scale to 0",
+            "give the folder of one; perennial skill train makes one",
         ) from error
     if digest_of(data) != record.digest:
         raise IntegrityError(

@@ -60,21 +60,53 @@ def test_extract_writes_a_vector_for_the_base_and_tells_its_error(
 
 
 def test_vectors_are_added_up_and_taken_away(options, model, checkpoints, tmp_path, capsys) -> None:
-    """2 v - v is v, exactly as it acts; v - v does nothing."""
+    """2 v - v is v, exactly as it acts; v - v is nothing, and no vector."""
     given = {"model": str(model), "rank": 4, "domain": "ours"}
     extract(options, checkpoints[0], checkpoints[1], tmp_path / "v", given)
     v = tmp_path / "v"
     combine(options, [f"{v}*2", f"{v}*-1"], tmp_path / "same", str(model), None)
-    combine(options, [str(v), f"{v}*-1"], tmp_path / "none", str(model), "nothing")
     capsys.readouterr()
     assert inspect(options, tmp_path / "same", v, None, None, None) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["whole"]["cosine"] == pytest.approx(1.0, abs=1e-6)
     assert found["whole"]["norm"] == pytest.approx(found["whole"]["other"], rel=1e-5)
-    inspect(options, tmp_path / "none", None, None, None, None)
-    nothing = json.loads(capsys.readouterr().out)
-    assert nothing["domain"] == "nothing"
-    assert nothing["whole"]["norm"] == pytest.approx(0.0, abs=1e-5)
+    with pytest.raises(ConfigError, match="parts cancel out"):
+        combine(options, [str(v), f"{v}*-1"], tmp_path / "none", str(model), "nothing")
+    assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize("factor", ["nan", "inf", "1e39", "x"])
+def test_a_factor_that_makes_no_numbers_is_refused(
+    options, model, checkpoints, tmp_path, factor
+) -> None:
+    extract(
+        options, *checkpoints, tmp_path / "v", {"model": str(model), "rank": 4, "domain": "ours"}
+    )
+    with pytest.raises((ConfigError, ModelError), match="no vector and number|no numbers"):
+        combine(options, [f"{tmp_path / 'v'}*{factor}"], tmp_path / "out", str(model), None)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_vector_is_written_over_nothing(options, model, checkpoints, tmp_path) -> None:
+    """Neither over another vector, its own part above all, nor beside a model's weights."""
+    given = {"model": str(model), "rank": 4, "domain": "ours"}
+    v = tmp_path / "v"
+    extract(options, *checkpoints, v, given)
+    with pytest.raises(ConfigError, match="holds a vector already"):
+        combine(options, [f"{v}*2"], v, str(model), None)
+    with pytest.raises(ConfigError, match="holds a model"):
+        extract(options, *checkpoints, checkpoints[1], given)
+
+
+def test_changes_of_two_models_are_not_compared(options, model, checkpoints, tmp_path) -> None:
+    v, other = tmp_path / "v", tmp_path / "other"
+    extract(options, *checkpoints, v, {"model": str(model), "rank": 4, "domain": "ours"})
+    shutil.copytree(v, other)
+    card = json.loads((other / "card.json").read_text())
+    card["vector"]["base_digest"] = "0" * 64
+    (other / "card.json").write_text(json.dumps(card))
+    with pytest.raises(ConfigError, match="of another base"):
+        inspect(options, v, other, None, None, None)
 
 
 def test_inspect_draws(options, model, checkpoints, tmp_path, capsys) -> None:
@@ -93,7 +125,7 @@ def test_what_does_not_fit_is_refused_before_anything_is_written(
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match="is a file"):
         extract(options, checkpoints[0], checkpoints[1], tmp_path / "file", given)
-    with pytest.raises(ConfigError, match="no number after"):
+    with pytest.raises(ConfigError, match="no vector and number"):
         combine(options, ["v*much"], tmp_path / "o", str(model), None)
     other = build_tiny_model(tmp_path / "other", "qwen3", hidden=64, layers=3, max_length=2048)
     base = find_model(str(other), tmp_path / "digests")
