@@ -200,7 +200,12 @@ def combine(
     words = domain or " + ".join(f"{s['factor']:g} x ({s['domain']})" for s in summed)
     record = save_vector(
         tensors, out, base, domain=words,
-        recipe={"command": "perennial skill combine", "sum": summed},
+        recipe={
+            "command": "perennial skill combine",
+            "sum": [
+                {**part, "recipe": v.record.recipe} for part, v in zip(summed, vectors, strict=True)
+            ],
+        },
         rounds=max(v.record.rounds for v in vectors), facts={},
     )  # fmt: skip
     value = {"vector": str(out), "digest": record.digest, "rank": composed.rank, "sum": summed}

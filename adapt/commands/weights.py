@@ -109,7 +109,7 @@ def skill_train(
         typer.Option(min=1, help="Questions instead of tools: on so many places in each part."),
     ] = None,
     rounds: Annotated[int, typer.Option(min=1, help="Disjoint parts of the source.")] = 1,
-    steps: Annotated[int, typer.Option(min=1, help="RL steps of a round.")] = 80,
+    steps: Annotated[int, typer.Option(min=1, help="RL steps of a round.")] = 50,
     held_out: Annotated[int, typer.Option(min=1, help="Games to measure on, per round.")] = 120,
     work: Annotated[
         Path | None, typer.Option(help="Folder for what is under way; OUT-work without it.")
