@@ -80,9 +80,13 @@ def test_a_factor_that_makes_no_numbers_is_refused(
     options, model, checkpoints, tmp_path, factor
 ) -> None:
     extract(
-        options, *checkpoints, tmp_path / "v", {"model": str(model), "rank": 4, "domain": "ours"}
+        options,
+        checkpoints[0],
+        checkpoints[1],
+        tmp_path / "v",
+        {"model": str(model), "rank": 4, "domain": "ours"},
     )
-    with pytest.raises((ConfigError, ModelError), match="no vector and number|no numbers"):
+    with pytest.raises((ConfigError, ModelError), match=r"no vector and number|no numbers"):
         combine(options, [f"{tmp_path / 'v'}*{factor}"], tmp_path / "out", str(model), None)
     assert not (tmp_path / "out").exists()
 
@@ -91,16 +95,22 @@ def test_a_vector_is_written_over_nothing(options, model, checkpoints, tmp_path)
     """Neither over another vector, its own part above all, nor beside a model's weights."""
     given = {"model": str(model), "rank": 4, "domain": "ours"}
     v = tmp_path / "v"
-    extract(options, *checkpoints, v, given)
+    extract(options, checkpoints[0], checkpoints[1], v, given)
     with pytest.raises(ConfigError, match="holds a vector already"):
         combine(options, [f"{v}*2"], v, str(model), None)
     with pytest.raises(ConfigError, match="holds a model"):
-        extract(options, *checkpoints, checkpoints[1], given)
+        extract(options, checkpoints[0], checkpoints[1], checkpoints[1], given)
 
 
 def test_changes_of_two_models_are_not_compared(options, model, checkpoints, tmp_path) -> None:
     v, other = tmp_path / "v", tmp_path / "other"
-    extract(options, *checkpoints, v, {"model": str(model), "rank": 4, "domain": "ours"})
+    extract(
+        options,
+        checkpoints[0],
+        checkpoints[1],
+        v,
+        {"model": str(model), "rank": 4, "domain": "ours"},
+    )
     shutil.copytree(v, other)
     card = json.loads((other / "card.json").read_text())
     card["vector"]["base_digest"] = "0" * 64
