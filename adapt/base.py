@@ -6,6 +6,7 @@ version made for one base is refused on another. Called by adapt.runtime and ada
 
 import hashlib
 import json
+import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -95,11 +96,15 @@ def _own_file(update: UpdateSettings, name: str) -> Path | None:
     return own
 
 
-def find_model(model: str, cache: Path) -> BaseModel:
+def find_model(model: str, cache: Path | None = None) -> BaseModel:
     """The embedded model (`pico`), a local directory, or a hub name that is then downloaded.
 
-    `cache` is a folder for digests of large weights. ModelError when something is missing.
+    `cache` is a folder for digests of large weights; without it a look leaves nothing behind.
+    ModelError when something is missing.
     """
+    if cache is None:
+        with tempfile.TemporaryDirectory() as folder:
+            return find_model(model, Path(folder))
     path = PICO if model == "pico" else Path(model).expanduser()
     if model != "pico" and not path.is_dir():
         path = _download(model)

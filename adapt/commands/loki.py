@@ -1,7 +1,6 @@
 """`perennial loki`: which rows of a model matter least, chosen and looked at."""
 
 import json
-import tempfile
 from pathlib import Path
 from typing import Any, cast
 
@@ -31,9 +30,7 @@ def attribute(
     """
     settings = options.settings(model=model)
     update = settings.update
-    # Digests are kept in a folder of this run: looking at a model makes no home.
-    with tempfile.TemporaryDirectory() as cache:
-        base = find_model(settings.model, Path(cache))
+    base = find_model(settings.model)
     quota = given["quota"]
     if quota is None:
         quota = quota_of(update, settings.engine, base.d_model)

@@ -1,7 +1,6 @@
 """`perennial reproduce`: the studies behind the defaults, run again."""
 
 import json
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -41,8 +40,7 @@ def reproduce(options: Options, name: str, out: Path, seeds: int, only: Sequence
     # torch is loaded here and not for --help.
     from adapt.reproduce.loki import Study
 
-    with tempfile.TemporaryDirectory() as cache:
-        base = find_model("pico", Path(cache))
+    base = find_model("pico")
     with CycleView() as view:
         study = Study(base, out, view.moving)
         before = study.before()

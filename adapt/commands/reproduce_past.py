@@ -1,7 +1,6 @@
 """`perennial reproduce past`: what a skill vector is worth on categories that RL never saw."""
 
 import json
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -54,8 +53,7 @@ def reproduce_past(
         raise UserError(f"two folders of one name in --also: {', '.join(names)}", "rename one")
     settings = options.settings(model="pico")
     work = out / "work"
-    with tempfile.TemporaryDirectory() as cache:
-        base = find_model("pico", Path(cache))
+    base = find_model("pico")
     path = base.skill
     assert path is not None, "pico brings its vector"
     vector = load_vector(path, base)
@@ -67,11 +65,12 @@ def reproduce_past(
         for name, other in others.items():
             second = PastStudy(base, settings, other, out, work, view.moving)
             runs[name] = _runs(second, [main], only or TARGETS, 1)[MAIN]
-        asked = [answers(study, seed) for seed in range(1, seeds + 1)]
+        # Studies of other categories share a folder; one of them must not train this beside them.
+        asked = [] if only else [answers(study, seed) for seed in range(1, seeds + 1)]
         cosines = _angles(study, out / ANGLES)
     value: dict[str, Any] = {
         **_findings(runs, vector.record.digest),
-        "questions": question_row(asked),
+        "questions": [question_row(asked)] if asked else [],
         "angles": cosines,
     }
     write_atomic(out / "past.json", json.dumps(value, indent=1) + "\n")
@@ -132,7 +131,6 @@ def _findings(runs: Runs, digest: str) -> dict[str, Any]:
 
 def _text(value: dict[str, Any]) -> str:
     """The tables in Markdown."""
-    q = value["questions"]
     kinds = ("single", "multi", "cross", "none")
     angles = [
         (name, found["median_absolute_cosine"], found["largest_absolute_cosine"], found["whole"])
@@ -156,7 +154,10 @@ def _text(value: dict[str, Any]) -> str:
         markdown(
             "Questions on facts that were learned as statements",
             ("seeds x facts", "without", "with the vector of questions", "gain"),
-            [(f"{q['seeds']} x {q['facts']}", q["without"], q["with"], q["gain"])],
+            [
+                (f"{q['seeds']} x {q['facts']}", q["without"], q["with"], q["gain"])
+                for q in value["questions"]
+            ],
         ),
         markdown(
             "Cosines, over the modules that both move",

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Group
 
-from adapt.base import BaseModel, find_model
+from adapt.base import find_model
 from adapt.commands import Options, refuse_below_file, refuse_folders
 from adapt.show import CycleView, table
-from agent.config import Settings
 from store.errors import ConfigError, StageError
 from tools.virtual_api.catalogue import build_catalogue
 from tools.virtual_api.folder import read_catalogue
@@ -41,7 +40,7 @@ def train(
     `threads`.
     """
     settings = options.settings(model=model)
-    base = _base(settings)
+    base = find_model(settings.model)
     # Before torch is loaded, and a folder made, for what cannot be.
     _refuse_taken(out)
     from adapt.skill.grpo import GrpoSettings
@@ -132,7 +131,7 @@ def extract(options: Options, before: Path, after: Path, out: Path, given: dict[
     `given`: `model` (the base that it is for), `rank`, `domain`.
     """
     settings = options.settings(model=given["model"])
-    base = _base(settings)
+    base = find_model(settings.model)
     _refuse_taken(out)
     from adapt.skill.extract import extract as difference
     from adapt.skill.vector import save_vector
@@ -176,7 +175,7 @@ def combine(
 ) -> int:
     """The sum of vectors, each times its factor: DIR, DIR*0.5, DIR*-1 (which takes it away)."""
     settings = options.settings(model=model)
-    base = _base(settings)
+    base = find_model(settings.model)
     _refuse_taken(out)
     named = [_factor(part) for part in parts]
     from safetensors.torch import load_file
@@ -287,12 +286,6 @@ def _size(tensors: Mapping[str, "Tensor"]) -> float:
     from adapt.skill.geometry import angles, whole
 
     return whole(angles(changes_of_tensors(tensors), {})).norm
-
-
-def _base(settings: Settings) -> BaseModel:
-    # Digests are kept in a folder of this run: a look makes no home.
-    with tempfile.TemporaryDirectory() as cache:
-        return find_model(settings.model, Path(cache))
 
 
 def _refuse_taken(out: Path) -> None:

@@ -24,7 +24,7 @@ from adapt.skill.environment import ToolTask
 from adapt.skill.policy import lora_over
 from adapt.skill.recipe import measure
 from adapt.skill.rollout import Rollout
-from adapt.skill.sft import Show, Workplace
+from adapt.skill.sft import Learned, Show, Workplace
 from adapt.skill.source import ToolPart
 from adapt.skill.vector import LoadedVector
 from agent.config import Settings
@@ -98,6 +98,8 @@ class PastStudy:
         work.mkdir(parents=True, exist_ok=True)
         self.catalogue = catalogue_of(CATALOGUE_SEED)
         self.ledger = Ledger(folder / "runs.jsonl")
+        self.learned: dict[str, Learned] = {}
+        """What this process has learned or read, by name; filled by the ways to learn."""
 
     def target(self, category: str) -> ToolPart:
         """A category as something to learn and to play."""
@@ -107,6 +109,10 @@ class PastStudy:
     def update_digest(self) -> str:
         """Of the settings that documents are learned with."""
         return digest_of(self.place.settings.update.model_dump(mode="json"))[:16]
+
+    def under(self, name: str) -> Show:
+        """Shows what is going on, as that of `name`."""
+        return lambda said: self.progress(f"{name}: {said}")
 
     def run(self, category: str, condition: Condition, seed: int) -> Result:
         """`solved` has a 0 or 1 per task, in order; `kinds` the kind of each."""

@@ -25,7 +25,7 @@ from store.records import Example, digest_of
 if TYPE_CHECKING:
     from adapt.reproduce.past import PastStudy
 
-STEPS = 40
+STEPS = 50
 """Of RL on a category itself: as many as the source has."""
 Way = Callable[["PastStudy", ToolPart, str, int], nn.Module]
 """(study, category, its name with the seed, seed) -> theta_SFT."""
@@ -98,11 +98,12 @@ def _learned(
     study: "PastStudy", examples: Sequence[Example], name: str, place: Workplace,
     onto: Onto | None = None,
 ) -> nn.Module:  # fmt: skip
-    learned = learn(place, examples, name, lambda said: study.progress(f"{name}: {said}"), onto)
+    if name not in study.learned:
+        study.learned[name] = learn(place, examples, name, study.under(name), onto)
     model = place.model()
     if onto:
         onto.put_into(model)
-    learned.put_into(model)
+    study.learned[name].put_into(model)
     return model
 
 

@@ -17,7 +17,7 @@ from adapt.reproduce.past_ablations import longer
 from adapt.skill.grpo import GrpoSettings
 from adapt.skill.policy import lora_over
 from adapt.skill.recipe import measure, train_rounds
-from adapt.skill.sft import Show, learn
+from adapt.skill.sft import learn
 from adapt.skill.source import question_parts
 from store.records import digest_of
 
@@ -47,7 +47,7 @@ def answers(study: PastStudy, seed: int) -> tuple[Result, Result]:
         name = f"questions-{seed}"
         place = longer(replace(study.place, seed=seed), EPOCHS)
         model: Any = place.model()
-        learn(place, part.examples(seed), name, _under(study, name)).put_into(model)
+        learn(place, part.examples(seed), name, study.under(name)).put_into(model)
         added = _vector(study) if with_vector else None
         with lora_over(model, GAMES.rank, added) if added else nullcontext(model) as policy:
             played = measure(policy, place.tokenizer, asked, GAMES.max_new_tokens)
@@ -74,11 +74,7 @@ def _vector(study: PastStudy) -> dict[str, Tensor]:
         parts = question_parts(SOURCE_SEED, SOURCE_PLACES, 1)
         name = "questions-source"
         found, _ = train_rounds(
-            longer(study.place, EPOCHS), parts, GAMES, _under(study, name), name=name
+            longer(study.place, EPOCHS), parts, GAMES, study.under(name), name=name
         )
         save_file(found, kept)
     return load_file(kept)
-
-
-def _under(study: PastStudy, name: str) -> Show:
-    return lambda said: study.progress(f"{name}: {said}")

@@ -109,6 +109,9 @@ def learn(
     )  # fmt: skip
     decided = [mask.digest, asdict(settings), [e.digest for e in (*examples, *replay)]]
     identity = digest_of([*decided, onto.digest] if onto else decided)
+    if onto:
+        # A checkpoint of what was learned on other weights must not be gone on with.
+        name = f"{name}-{onto.digest[:8]}"
     folder, done = place.work / f"{name}-sft", place.work / f"{name}-sft.done"
     if not (done.is_file() and done.read_text() == identity):
         model = place.model()
