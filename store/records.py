@@ -253,6 +253,10 @@ class ItemOutcome(Record):
     detail: str = ""
     error: str | None = None
     """An engine fault; such an item decides nothing."""
+    name: str = ""
+    """What its benchmark calls the item."""
+    measures: dict[str, float] = Field(default_factory=dict)
+    """Further figures by name, such as `f1`: shown, never gated on."""
 
 
 class EvalReport(Record):

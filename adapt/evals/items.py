@@ -1,7 +1,7 @@
 """What is asked in an evaluation: items with a checkable answer, and named suites of them.
 
-Asks nothing and scores nothing. Written by adapt.evals.suites, asked by adapt.evals.runner, scored
-by adapt.evals.checks.
+Asks nothing and scores nothing. Written by adapt.evals.suites and the loaders of published
+benchmarks (adapt.evals.benchmarks), asked by adapt.evals.runner, scored by adapt.evals.checks.
 """
 
 import json
@@ -22,6 +22,16 @@ CHECKS: dict[str, frozenset[str]] = {
     "call": frozenset({"name", "arguments"}),
     "refusal": frozenset(),
     "task": frozenset({"catalogue_seed", "task"}),
+    "calls": frozenset({"rule", "calls"}),
+    "silence": frozenset(),
+    "paths": frozenset({"paths"}),
+    "choice": frozenset({"value"}),
+    "number": frozenset({"value"}),
+    "text": frozenset({"values"}),
+    "span": frozenset({"values"}),
+    "instructions": frozenset({"instructions"}),
+    "turns": frozenset({"turns"}),
+    "toolbench": frozenset({"relevant"}),
 }
 """Kinds of checks, and what each needs besides its kind:
 
@@ -30,6 +40,16 @@ exact: the answer is `value`, blanks at the ends and doubled ones aside.
 call: the reply is one call of `name` with exactly `arguments`.
 refusal: the reply calls nothing and says that it cannot.
 task: the agent works in a fresh world; end state and answer are judged.
+calls: the reply makes the calls of `calls`, compared by the benchmark's `rule` (adapt.evals.calls).
+silence: the reply calls nothing, whatever it says.
+paths: the reply names the API paths of `paths`.
+choice: the reply chooses the letter `value`.
+number: the last number of the reply is `value`.
+text: the final answer of the reply is one of `values` (adapt.evals.texts).
+span: the reply is one of `values`, by SQuAD's exact match; F1 beside it.
+instructions: the reply keeps every rule of `instructions` (IFEval).
+turns: a conversation of several turns whose end states are compared (BFCL's multi-turn tasks).
+toolbench: a ToolBench query, played by its protocol and scored by the calls of `relevant`.
 """
 
 
@@ -41,6 +61,8 @@ class Item(Record):
     messages: tuple[Message, ...]
     tools: tuple[dict[str, Any], ...] = ()
     check: dict[str, Any]
+    name: str = ""
+    """What its benchmark calls it; empty where the digest is its only name."""
 
     @field_validator("check")
     @classmethod

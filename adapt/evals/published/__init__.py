@@ -1,0 +1,1 @@
+"""Loaders of published benchmarks, one module each. Found by adapt.evals.benchmarks."""
