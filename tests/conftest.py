@@ -3,6 +3,7 @@
 Some thirty seconds of CPU: a test that needs only the protocol uses agent.fake_engine.
 """
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -38,3 +39,14 @@ def pico_engine(
     )
     with healthy(process):
         yield process
+
+
+@pytest.fixture(scope="session")
+def published_data() -> Path:
+    """Folder with the files of published benchmarks, one folder each; the test is skipped where
+    there is none. PUBLISHED_DATA names another than the usual place beside the repository."""
+    usual = Path(__file__).resolve().parents[2] / "shared" / "data"
+    folder = Path(os.environ.get("PUBLISHED_DATA") or usual)
+    if not folder.is_dir():
+        pytest.skip("the published benchmarks are not here")
+    return folder
