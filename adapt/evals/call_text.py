@@ -8,13 +8,24 @@ import ast
 import json
 import re
 import warnings
+from dataclasses import dataclass
 from typing import Any
 
-from adapt.evals.calls import MAX_CALLS, Called, shallow
-
+MAX_CALLS = 1000
+"""Most calls of one reply that are compared; more are never right."""
+MAX_DEPTH = 64
+"""Deepest nesting of arguments: rules walk them by recursion."""
 MAX_CHARS = 50_000
 """Longest text that is read as calls; none that any benchmark wants comes near."""
 _FENCE = re.compile(r"```\w*\n(.*)\n```", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Called:
+    """One call that a model made, decoded."""
+
+    name: str
+    arguments: dict[str, Any]
 
 
 def calls_in(text: str) -> list[Called]:
@@ -28,6 +39,21 @@ def calls_in(text: str) -> list[Called]:
         return []
     calls = _json_calls(text) if text[0] in "[{" else None
     return (_python_calls(text) if calls is None else calls)[:MAX_CALLS]
+
+
+def shallow(value: Any) -> bool:
+    """Whether a value is nested at most MAX_DEPTH deep. Walks by levels, so no depth breaks it."""
+    level = [value]
+    for _ in range(MAX_DEPTH + 1):
+        if not level:
+            return True
+        level = [
+            inner
+            for outer in level
+            if isinstance(outer, dict | list)
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+    return not level
 
 
 def _json_calls(text: str) -> list[Called] | None:

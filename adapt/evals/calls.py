@@ -6,15 +6,18 @@ here, and nothing that a model can say raises. Called by adapt.evals.checks.
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, TypeVar
 
+from adapt.evals.call_text import MAX_CALLS, Called, calls_in, shallow
 from adapt.evals.items import Item
 from adapt.evals.marks import RIGHT, Mark, invalid, wrong
 from agent.engine import Reply
 from agent.nodes import CALL_MARK
 from store.errors import ConfigError
+
+__all__ = ["RULES", "SCORERS", "Called", "brief", "calls_of", "f1_of", "mark_calls",
+           "mark_silence", "match_one_to_one", "object_in"]  # fmt: skip
 
 RULES: dict[str, str] = {
     "bfcl": "bfcl_ast",
@@ -23,21 +26,9 @@ RULES: dict[str, str] = {
     "one_to_one": "call_rules",
 }
 """Module of adapt.evals with the `compare` of each rule, imported on use."""
-MAX_CALLS = 1000
-"""Most calls of one reply that are compared; more are never right."""
-MAX_DEPTH = 64
-"""Deepest nesting of arguments: rules walk them by recursion."""
 
 _Gold = TypeVar("_Gold")
 _Made = TypeVar("_Made")
-
-
-@dataclass(frozen=True)
-class Called:
-    """One call that a model made, decoded."""
-
-    name: str
-    arguments: dict[str, Any]
 
 
 def mark_calls(item: Item, reply: Reply) -> Mark:
@@ -77,9 +68,6 @@ def calls_of(reply: Reply) -> list[Called] | Mark:
     if CALL_MARK in reply.content:
         return invalid("a call that cannot be read")
     if not reply.tool_calls:
-        # Imported on use: most replies have calls.
-        from adapt.evals.call_text import calls_in
-
         return calls_in(reply.content)
     if len(reply.tool_calls) > MAX_CALLS:
         return invalid(f"{len(reply.tool_calls)} calls in one reply")
@@ -99,21 +87,6 @@ def object_in(text: str) -> dict[str, Any] | None:
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) and shallow(value) else None
-
-
-def shallow(value: Any) -> bool:
-    """Whether a value is nested at most MAX_DEPTH deep. Walks by levels, so no depth breaks it."""
-    level = [value]
-    for _ in range(MAX_DEPTH + 1):
-        if not level:
-            return True
-        level = [
-            inner
-            for outer in level
-            if isinstance(outer, dict | list)
-            for inner in (outer.values() if isinstance(outer, dict) else outer)
-        ]
-    return not level
 
 
 def match_one_to_one(
