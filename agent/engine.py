@@ -1,6 +1,7 @@
 """The engine client: the only thing in Perennial that speaks to vLLM.
 
-Talks OpenAI's protocol and vLLM's adapter endpoints over one private Unix socket. Starts and
+Talks OpenAI's protocol and vLLM's adapter endpoints over one private Unix socket, or OpenAI's
+protocol alone to an endpoint that is not ours (`Engine.at`, for evaluations). Starts and
 stops nothing (`agent.serve` does), knows no versions or aliases, repairs no answers: a tool call
 whose arguments are not JSON is returned as it is. Foreign errors end here: what does not answer
 is EngineUnavailable, what answers with an error is EngineRefused.
@@ -16,6 +17,8 @@ from typing import Any, Unpack
 
 import httpx
 
+from agent.engine_errors import code_of, own_refusal, reading
+from agent.engine_remote import Remote
 from agent.engine_request import Sampling, chat_body, raw_body
 from agent.engine_wire import (
     Assembly,
@@ -26,6 +29,7 @@ from agent.engine_wire import (
     TopLogprobs,
     error_words,
     read_generation,
+    read_json,
     read_metrics,
     read_reply,
     read_top,
@@ -35,7 +39,6 @@ from store.errors import EngineError, EngineRefused, EngineUnavailable
 __all__ = ["Delta", "Engine", "Generation", "Reply", "Sampling", "ToolCall", "TopLogprobs"]
 
 Chunk = dict[str, Any]
-DEAD = ("EngineDeadError", "EngineCore encountered an issue")
 
 IDLE_S = 5.0
 """How long an unused connection is kept. The engine keeps it far longer (agent.serve_command): were
@@ -50,18 +53,47 @@ class Engine:
         socket: Path,
         transport: httpx.AsyncBaseTransport | None = None,
         timeout_s: float = 120.0,
+        remote: Remote | None = None,
     ) -> None:
-        """Speak over the Unix `socket`, or over `transport` (see `agent.fake_engine`) instead."""
+        """Speak over the Unix `socket`, or over `transport` (see `agent.fake_engine`) instead; to
+        a `remote` endpoint see `at`."""
         self.socket = socket
+        self._remote = remote
         # The pool must not be the bottleneck: the engine itself queues what it cannot run.
         limits = httpx.Limits(
             max_connections=None, max_keepalive_connections=128, keepalive_expiry=IDLE_S
         )
+        if remote is None and transport is None:
+            transport = httpx.AsyncHTTPTransport(uds=str(socket), limits=limits)
         self._http = httpx.AsyncClient(
-            transport=transport or httpx.AsyncHTTPTransport(uds=str(socket), limits=limits),
-            base_url="http://engine",
+            transport=transport,
+            limits=limits,
+            base_url=remote.url if remote else "http://engine",
+            headers=remote.headers if remote else None,
+            # Of an environment only the proxies are meant, and never for what is on this machine.
+            trust_env=remote is not None and not remote.on_this_machine,
             timeout=timeout_s,
         )
+
+    @classmethod
+    def at(
+        cls,
+        url: str,
+        key: str = "",
+        timeout_s: float = 120.0,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> "Engine":
+        """An endpoint that is not ours, such as https://host/v1; `key` is sent and never shown.
+
+        Only `chat`, `chat_stream` and `models` are common to all of them. ConfigError for a URL or
+        a key that cannot be used.
+        """
+        return cls(Path("-"), transport, timeout_s, Remote.of(url, key))
+
+    @property
+    def place(self) -> str:
+        """Where the engine is, for people."""
+        return self._remote.url if self._remote else str(self.socket)
 
     async def health(self) -> bool:
         """Whether the engine answers and says it is well. Never raises."""
@@ -82,7 +114,7 @@ class Engine:
         """One whole answer. `messages` and `tools` have OpenAI's shape."""
         body = chat_body(model, messages, tools, max_tokens, sampling)
         answer = await self._post("/v1/chat/completions", body)
-        with _reading("/v1/chat/completions"):
+        with reading("/v1/chat/completions"):
             return read_reply(answer)
 
     async def chat_stream(
@@ -118,7 +150,7 @@ class Engine:
         """Continue a fully rendered prompt (text or token ids); no chat template, no specials."""
         body = raw_body(model, prompt, max_tokens, 0, sampling)
         answer = await self._post("/v1/completions", body)
-        with _reading("/v1/completions"):
+        with reading("/v1/completions"):
             return read_generation(answer)
 
     async def top_logprobs(
@@ -127,13 +159,13 @@ class Engine:
         """The `k` (at most 20) likeliest next tokens after a fully rendered prompt."""
         body = raw_body(model, prompt, 1, k, {"priority": priority})
         answer = await self._post("/v1/completions", body)
-        with _reading("/v1/completions"):
+        with reading("/v1/completions"):
             return read_top(answer, k)
 
     async def models(self) -> list[str]:
         """Names that can be asked: the base model first, then the loaded adapters."""
         answer = await self._get("/v1/models")
-        with _reading("/v1/models"):
+        with reading("/v1/models"):
             return [entry["id"] for entry in json.loads(answer)["data"]]
 
     async def load_adapter(self, name: str, path: Path) -> None:
@@ -150,7 +182,7 @@ class Engine:
     async def metrics(self) -> dict[str, float]:
         """The engine's own counters and gauges, summed by name (`vllm:num_requests_running`)."""
         text = await self._get("/metrics")
-        with _reading("/metrics"):
+        with reading("/metrics"):
             return read_metrics(text)
 
     async def close(self) -> None:
@@ -165,39 +197,42 @@ class Engine:
 
     async def _get(self, path: str) -> str:
         with self._mapped(path):
-            response = await self._http.get(path)
-        if response.status_code >= 400:
-            raise _refusal(path, response.status_code, response.content)
+            response = await self._http.get(self._below(path))
+        if response.status_code >= 300:
+            raise self._refusal(path, response.status_code, response.content)
         return response.text
 
     async def _post(self, path: str, body: dict[str, Any]) -> Any:
         """POST JSON; gives the JSON answer, or the text where the engine answers in plain words."""
         with self._mapped(path):
-            response = await self._http.post(path, json=body)
-        if response.status_code >= 400:
-            raise _refusal(path, response.status_code, response.content)
+            response = await self._http.post(self._below(path), json=body)
+        if response.status_code >= 300:
+            raise self._refusal(path, response.status_code, response.content)
         try:
-            return response.json()
+            return read_json(response.content)
         except ValueError:
             return response.text
+
+    def _below(self, path: str) -> str:
+        return self._remote.path(path) if self._remote else path
 
     async def _events(self, path: str, body: dict[str, Any]) -> AsyncGenerator[Chunk, None]:
         """POST and give the JSON of each server-sent event up to `[DONE]`."""
         with self._mapped(path):
-            async with self._http.stream("POST", path, json=body) as response:
-                if response.status_code >= 400:
-                    raise _refusal(path, response.status_code, await response.aread())
+            async with self._http.stream("POST", self._below(path), json=body) as response:
+                if response.status_code >= 300:
+                    raise self._refusal(path, response.status_code, await response.aread())
                 async for line in response.aiter_lines():
                     if not line.startswith("data:"):
                         continue
                     data = line.removeprefix("data:").strip()
                     if data == "[DONE]":
                         return
-                    with _reading(path):
-                        chunk: Chunk = json.loads(data)
+                    with reading(path):
+                        chunk: Chunk = read_json(data.encode())
                     if "error" in chunk:
                         # A failure after the first token comes inside the stream, under a 200.
-                        raise _refusal(path, _code(chunk), data.encode())
+                        raise self._refusal(path, code_of(chunk), data.encode())
                     yield chunk
         raise EngineUnavailable(
             f"the engine cut its answer to {path} short", "ask again; see the engine's log"
@@ -215,41 +250,21 @@ class Engine:
             ) from error
         except (httpx.HTTPError, httpx.StreamError) as error:
             why = str(error) or type(error).__name__
+            if self._remote:
+                why, hint = self._remote.hidden(why), "is the URL right, and its server running?"
+            else:
+                hint = "is it running? `perennial doctor` tells"
             raise EngineUnavailable(
-                f"the engine at {self.socket} does not answer {path}: {why}",
-                "is it running? `perennial doctor` tells",
+                f"the engine at {self.place} does not answer {path}: {why}", hint
             ) from error
 
-
-@contextmanager
-def _reading(path: str) -> Iterator[None]:
-    """An answer that lacks what the protocol promises is a refusal with no status."""
-    try:
-        yield
-    except (KeyError, TypeError, IndexError, ValueError, AttributeError) as error:
-        raise EngineRefused(
-            f"the engine's answer to {path} cannot be read: {error!r}",
-            "is the vLLM version the one in requirements/?",
-        ) from error
-
-
-def _code(chunk: Chunk) -> int:
-    error = chunk["error"]
-    code = error.get("code") if isinstance(error, dict) else None
-    return code if isinstance(code, int) else 500
-
-
-def _refusal(path: str, status: int, body: bytes) -> EngineError:
-    """The engine's own words with a way out; a server whose core died is unavailable."""
-    words = error_words(body)
-    if any(mark in words for mark in DEAD):
-        return EngineUnavailable(f"the engine died: {words}", "see its log; it is restarted")
-    if "maximum context length" in words or "max_model_len" in words:
-        hint = "shorten the conversation, lower max_tokens or raise engine.max_model_len"
-    elif "max_lora_rank" in words or "LoRA rank" in words:
-        hint = "raise engine.max_lora_rank"
-    elif status == 404 and path.startswith("/v1/") and "lora" not in path:
-        hint = "load it first; Engine.models() lists what is there"
-    else:
-        hint = "the engine's log has the rest"
-    return EngineRefused(f"the engine refused {path} ({status}): {words}", hint, status)
+    def _refusal(self, path: str, status: int, body: bytes) -> EngineError:
+        """The engine's own words with a way out."""
+        words = error_words(body)
+        if self._remote is None:
+            return own_refusal(path, status, words)
+        said = self._remote.hidden(words) or "no words"
+        return EngineRefused(
+            f"{self.place} refused {self._below(path)} ({status}): {said}",
+            self._remote.hint(status), status,
+        )  # fmt: skip

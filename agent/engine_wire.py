@@ -73,16 +73,39 @@ def read_reply(body: Mapping[str, Any]) -> Reply:
     message = choice["message"]
     usage = body.get("usage") or {}
     return Reply(
-        content=message.get("content") or "",
+        content=_text(message.get("content")),
         tool_calls=tuple(
-            ToolCall(c["id"], c["function"]["name"], c["function"].get("arguments") or "")
-            for c in message.get("tool_calls") or ()
+            ToolCall(c.get("id") or f"call-{place}", c["function"]["name"], _raw(c["function"]))
+            for place, c in enumerate(message.get("tool_calls") or ())
         ),
         finish_reason=choice.get("finish_reason") or "",
-        prompt_tokens=usage.get("prompt_tokens", 0),
-        completion_tokens=usage.get("completion_tokens", 0),
+        prompt_tokens=usage.get("prompt_tokens") or 0,
+        completion_tokens=usage.get("completion_tokens") or 0,
         model=body["model"],
     )
+
+
+def _text(content: Any) -> str:
+    """The words of a message; some endpoints give them in parts, with thoughts between them."""
+    if isinstance(content, list):
+        return "".join(str(part.get("text") or "") for part in content)
+    return content or ""
+
+
+def _raw(function: Mapping[str, Any]) -> str:
+    """Arguments as text; some endpoints have read them already."""
+    arguments = function.get("arguments") or ""
+    return arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
+
+
+def read_json(body: bytes) -> Any:
+    """JSON of an engine. Half a surrogate pair, which models do write and no file or digest can
+    hold, becomes U+FFFD. ValueError when it is none."""
+    value = json.loads(body)
+    if b"\\ud" not in body.lower():
+        return value
+    text = json.dumps(value, ensure_ascii=False)
+    return json.loads(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
 
 
 def read_generation(body: Mapping[str, Any]) -> Generation:

@@ -1,0 +1,46 @@
+"""What engines do wrong, in our words: refusals with a way out, answers outside the protocol.
+
+Called by `agent.engine` only, which is where foreign errors end.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from store.errors import EngineError, EngineRefused, EngineUnavailable
+
+DEAD = ("EngineDeadError", "EngineCore encountered an issue")
+
+
+@contextmanager
+def reading(path: str) -> Iterator[None]:
+    """An answer that lacks what the protocol promises is a refusal with no status."""
+    try:
+        yield
+    except (KeyError, TypeError, IndexError, ValueError, AttributeError) as error:
+        raise EngineRefused(
+            f"the engine's answer to {path} cannot be read: {error!r}",
+            "is it vLLM as in requirements/, or another server of OpenAI's protocol?",
+        ) from error
+
+
+def code_of(chunk: dict[str, Any]) -> int:
+    """The status of an error that came inside a stream."""
+    error = chunk["error"]
+    code = error.get("code") if isinstance(error, dict) else None
+    return code if isinstance(code, int) else 500
+
+
+def own_refusal(path: str, status: int, words: str) -> EngineError:
+    """What vLLM refused, with a way out; a server whose core died is unavailable."""
+    if any(mark in words for mark in DEAD):
+        return EngineUnavailable(f"the engine died: {words}", "see its log; it is restarted")
+    if "maximum context length" in words or "max_model_len" in words:
+        hint = "shorten the conversation, lower max_tokens or raise engine.max_model_len"
+    elif "max_lora_rank" in words or "LoRA rank" in words:
+        hint = "raise engine.max_lora_rank"
+    elif status == 404 and path.startswith("/v1/") and "lora" not in path:
+        hint = "load it first; Engine.models() lists what is there"
+    else:
+        hint = "the engine's log has the rest"
+    return EngineRefused(f"the engine refused {path} ({status}): {words}", hint, status)
