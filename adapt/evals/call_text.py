@@ -26,6 +26,8 @@ class Called:
 
     name: str
     arguments: dict[str, Any]
+    label: str = ""
+    """What the model calls the result, where it wrote that into the call."""
 
 
 def calls_in(text: str) -> list[Called]:
@@ -71,7 +73,8 @@ def _json_calls(text: str) -> list[Called] | None:
         arguments = call.get("arguments", call.get("parameters", {}))
         if not isinstance(arguments, dict):
             return []
-        calls.append(Called(call["name"], arguments))
+        label = call.get("label")
+        calls.append(Called(call["name"], arguments, label if isinstance(label, str) else ""))
     return calls
 
 

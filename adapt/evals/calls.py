@@ -21,8 +21,8 @@ __all__ = ["RULES", "SCORERS", "Called", "brief", "calls_of", "f1_of", "mark_cal
 
 RULES: dict[str, str] = {
     "bfcl": "bfcl_ast",
-    "acebench": "call_rules",
-    "sealtools": "call_rules",
+    "acebench": "acebench_rules",
+    "nestful": "nestful_rules",
     "one_to_one": "call_rules",
 }
 """Module of adapt.evals with the `compare` of each rule, imported on use."""
@@ -53,7 +53,7 @@ def mark_silence(item: Item, reply: Reply) -> Mark:
 
 
 def _mark_paths(item: Item, reply: Reply) -> Mark:
-    return import_module("adapt.evals.call_rules").SCORERS["paths"](item, reply)
+    return import_module("adapt.evals.path_rules").SCORERS["paths"](item, reply)
 
 
 SCORERS = {"calls": mark_calls, "silence": mark_silence, "paths": _mark_paths}
