@@ -9,6 +9,7 @@ import json
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
+from typing import Any
 
 from adapt.evals.checks import mark_reply, mark_run
 from adapt.evals.items import Item, task_of
@@ -73,6 +74,8 @@ class Asker:
     decoding: Decoding
     foreign: bool = False
     """Whether the engine is not ours: it may answer under another name, and knows no priorities."""
+    extras: dict[str, Any] = field(default_factory=dict)
+    """What players of some kinds take besides, by name (adapt.evals.toolbench.play)."""
     agent: Agent = field(init=False)
 
     def __post_init__(self) -> None:
