@@ -14,6 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from adapt.commands import Options
+from adapt.commands.eval_group import evals
 from adapt.commands.groups import cycles, source, versions
 from adapt.commands.weights import loki, skill
 from store.errors import PerennialError, UserError
@@ -52,6 +53,7 @@ app.add_typer(versions, name="versions")
 app.add_typer(cycles, name="cycles")
 app.add_typer(loki, name="loki")
 app.add_typer(skill, name="skill")
+app.add_typer(evals, name="eval")
 
 Model = Annotated[
     str | None, typer.Option(help="`pico`, a model directory, or a hub name.", metavar="MODEL")
@@ -129,19 +131,6 @@ def update(context: typer.Context) -> None:
     from adapt.commands.update import update
 
     raise typer.Exit(update(context.obj))
-
-
-@app.command("eval")
-def evaluate(
-    context: typer.Context,
-    suite: Annotated[str, typer.Argument(help="`pico` for the embedded model, or a suite.")],
-    model: Model = None,
-    pinned: Annotated[str | None, typer.Option("--version", help="A version to test.")] = None,
-) -> None:
-    """Run a test suite and show mean scores with 95% intervals."""
-    from adapt.commands.evals import evaluate
-
-    raise typer.Exit(evaluate(context.obj, suite, model, pinned))
 
 
 @app.command()

@@ -34,6 +34,8 @@ class Home:
         """Sockets and locks; only the owner may enter."""
         self.logs = self.path / "logs"
         self.cycles = self.path / "cycles"
+        self.evals = self.path / "evals"
+        """Run folders of `perennial eval run`; made by the first run."""
 
     def create(self) -> None:
         """Make the folders that are missing. Raises ConfigError when that cannot be done."""

@@ -1,0 +1,183 @@
+"""`perennial eval run`: suites asked of a model, in run folders that go on after any stop."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from adapt.commands import Options, refuse_below_file
+from adapt.evals.asking import Asker, Decoding, decoding_of
+from adapt.evals.folders import Asked, RunFolder, plain_name
+from adapt.evals.journal import open_journal
+from adapt.evals.named import PICO, Named, suites_named
+from adapt.evals.results import ALL, Run, measures_of, open_run, slice_rows
+from adapt.evals.runner import ask_suite
+from adapt.evals.target import Target, choose
+from adapt.evals.watch import Watch
+from adapt.show import CycleView, stderr, table
+from store import Home, Store
+from store.errors import ConfigError, NotFoundError, PerennialError
+from store.records import EvalReport
+
+SLICES_SHOWN = 12
+"""Most slices of a suite in the table of a run; `perennial eval show` has all."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the command line asks for, but for the suites."""
+
+    version: str | None = None
+    model: str | None = None
+    endpoint: str | None = None
+    data: Path = Path("data")
+    limit: int | None = None
+    concurrency: int = 64
+    max_tokens: int | None = None
+    out: Path | None = None
+    fresh: bool = False
+
+
+@dataclass(frozen=True)
+class Job:
+    """One suite in its folder."""
+
+    named: Named
+    asked: Asked
+    folder: RunFolder
+
+
+def run(options: Options, names: Sequence[str], request: Request) -> int:
+    """Ask what is not asked yet, and show a row per suite and slice. 1 on engine faults."""
+    suites = suites_named(names, request.data, request.limit)
+    if PICO in names and not (request.version or request.model or request.endpoint):
+        # It is about the model as it ships: a home may hold another, or what was learned.
+        request = replace(request, model=PICO)
+    settings = options.settings(model=None if request.endpoint else request.model)
+    target = choose(settings, request.version, request.model, request.endpoint)
+    decoding = decoding_of(settings)
+    if request.max_tokens is not None:
+        decoding = replace(decoding, max_tokens=request.max_tokens)
+    jobs = _jobs(suites, target, decoding, request)
+    todo = [j for j in jobs if j.folder.check(j.asked, fresh=request.fresh) is None]
+    if todo:
+        try:
+            with CycleView() as view:
+                asyncio.run(_ask(target, todo, decoding, request, view))
+        except (KeyboardInterrupt, PerennialError):
+            _say_how_to_go_on(todo, request.fresh)
+            raise
+    runs = [open_run(job.folder.path) for job in jobs]
+    if target.source == "version":
+        with Store.open(Home(settings.home)) as store:
+            for one in runs:
+                store.reports.add_eval(one.report)
+    return _show(options, runs)
+
+
+def _jobs(
+    suites: Sequence[Named], target: Target, decoding: Decoding, request: Request
+) -> list[Job]:
+    """A folder for each suite: of the home, or `--out`, with a folder below it for each of many."""
+    jobs: list[Job] = []
+    for named in suites:
+        asked = Asked(
+            label=named.label, suite=named.suite.name, suite_digest=named.suite.digest,
+            items=len(named.suite.items), limit=request.limit, source=target.source,
+            model=target.model, shown=target.shown, endpoint=target.endpoint,
+            decoding=asdict(decoding),
+        )  # fmt: skip
+        if request.out is None:
+            path = Home(target.settings.home).evals / asked.folder_name
+        else:
+            path = request.out / plain_name(named.label) if len(suites) > 1 else request.out
+            if path.is_file():
+                raise ConfigError(f"--out {path} is a file", "give a folder")
+            refuse_below_file("--out", path)
+        jobs.append(Job(named, asked, RunFolder(path)))
+    return jobs
+
+
+async def _ask(
+    target: Target, jobs: Sequence[Job], decoding: Decoding, request: Request, view: CycleView
+) -> None:
+    """Ask each suite in turn; its report is written as soon as it is through."""
+    async with target.opened(view.engine) as engine:
+        asker = Asker(engine, target.model, decoding, foreign=target.source == "endpoint")
+        for job in jobs:
+            if aside := job.folder.begin(job.asked, fresh=request.fresh):
+                _say(view, f"the earlier run is kept as {aside}")
+            try:
+                report = await _ask_one(asker, job, request.concurrency, view)
+            except ExceptionGroup as group:
+                # One worker stopped the others: what it says is for people, the group is not.
+                raise _first(group) from group
+            job.folder.finish(report)
+
+
+async def _ask_one(asker: Asker, job: Job, concurrency: int, view: CycleView) -> EvalReport:
+    with open_journal(job.folder.items, lambda words: _say(view, f"warning: {words}")) as journal:
+        suite = job.named.suite
+        seen = Watch(job.named.label, len(suite.items), len(journal.known()), view.moving)
+        report = await ask_suite(asker, suite, concurrency=concurrency, journal=journal, seen=seen)
+        # The runner's seconds are of this part alone.
+        engine = {**report.engine, "seconds": round(journal.elapsed, 3)}
+        return report.model_copy(update={"engine": engine})
+
+
+def _first(error: Exception) -> Exception:
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+def _say(view: CycleView, words: str) -> None:
+    view.still()
+    view.console.print(words, highlight=False, markup=False)
+
+
+def _say_how_to_go_on(jobs: Sequence[Job], fresh: bool) -> None:
+    asked = total = 0
+    for job in jobs:
+        try:
+            one = open_run(job.folder.path)
+        except NotFoundError:
+            # Its turn had not come.
+            continue
+        asked += len(one.report.outcomes)
+        total += one.items
+    if asked:
+        again = "the same command" + " without --fresh" * fresh
+        stderr().print(
+            f"stopped after {asked} of {total} items, which are kept; {again} goes on",
+            highlight=False,
+        )
+
+
+def _show(options: Options, runs: Sequence[Run]) -> int:
+    rows: list[dict[str, Any]] = []
+    shown: list[dict[str, Any]] = []
+    for one in runs:
+        own = [{"suite": one.label, **row} for row in slice_rows(one.report.outcomes)]
+        own[0]["seconds"] = round(one.report.engine["seconds"], 1)
+        rows += own
+        shown += own if len(own) <= SLICES_SHOWN else own[:1]
+    value = {
+        "version": runs[0].report.version,
+        "suites": rows,
+        "items": sum(len(one.report.outcomes) for one in runs),
+        "seconds": round(sum(one.report.engine["seconds"] for one in runs), 1),
+        "reports": [one.report.digest for one in runs],
+        "runs": [str(one.folder) for one in runs],
+    }
+    measures = measures_of([o for one in runs for o in one.report.outcomes])
+    columns = ("suite", "slice", "mean", "low", "high", "items", "invalid", "faults", *measures)
+    title = f"{runs[0].model}, 95% intervals"
+    options.put(value, table(shown, *columns, "seconds", title=title))
+    for one in runs:
+        stderr().print(f"{one.label} is in {one.folder}", highlight=False, markup=False)
+    faults = sum(row["faults"] for row in rows if row["slice"] == ALL)
+    if faults:
+        stderr().print(f"{faults} engine faults: the same command asks those items again")
+    return 1 if faults else 0

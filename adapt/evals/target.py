@@ -1,0 +1,147 @@
+"""Whom an evaluation asks: a version of a home, a model alone, or an endpoint that is not ours.
+
+`choose` knows the name of what will be asked before any engine runs, so that a finished run is
+shown at once; `Target.opened` starts or finds the engine. Called by `perennial eval run`.
+"""
+
+import asyncio
+import os
+import tempfile
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from adapt.base import find_model
+from adapt.running import find_running
+from adapt.runtime import open_runtime
+from agent.config import Settings
+from agent.engine import Engine
+from agent.engine_remote import KEY_VARIABLE, Remote
+from agent.serve import EngineProcess, StartProgress
+from store import Home, Store
+from store.errors import ConfigError, EngineRefused, EngineUnavailable, NotFoundError
+
+Starting = Callable[[StartProgress], None]
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is asked, by the name that its engine has for it."""
+
+    source: Literal["version", "model", "endpoint"]
+    model: str
+    settings: Settings
+    shown: str = ""
+    """What a person calls it, where that differs."""
+    endpoint: str = ""
+
+    @asynccontextmanager
+    async def opened(self, starting: Starting) -> AsyncIterator[Engine]:
+        """Its engine until the block ends."""
+        opener = {"version": _of_home, "model": _alone, "endpoint": _elsewhere}[self.source]
+        async with asynccontextmanager(opener)(self, starting) as engine:
+            yield engine
+
+
+def choose(
+    settings: Settings, version: str | None, model: str | None, endpoint: str | None
+) -> Target:
+    """The live version of the home unless something else is named.
+
+    `model` is of the endpoint where there is one, else an own model without anything learned.
+    NotFoundError for a version that there is not, ConfigError for options that do not go together.
+    """
+    if version is not None and (model or endpoint):
+        other = "--endpoint" if endpoint else "--model"
+        raise ConfigError(f"--version and {other} name two things to ask", "leave one of them out")
+    if endpoint is not None:
+        if model is None:
+            raise ConfigError(
+                f"nothing says which model of {endpoint} to ask", "give its name as --model"
+            )
+        return Target("endpoint", model, settings, endpoint=Remote.of(endpoint).url)
+    if model is not None:
+        base = find_model(model)
+        return Target("model", base.version_name, settings, shown=base.path.name)
+    return Target("version", _version_name(settings, version), settings)
+
+
+def _version_name(settings: Settings, version: str | None) -> str:
+    """The version, or the live one; the base where there is no home yet."""
+    home = Home(settings.home)
+    if not home.database.is_file():
+        if version is not None:
+            raise NotFoundError(f"there is no home at {home.path}", "give --home, or no --version")
+        return find_model(settings.model).version_name
+    with Store.open(home) as store:
+        if version is not None:
+            return store.versions.get(version).name
+        live = store.versions.live()
+        return live.name if live else find_model(settings.model).version_name
+
+
+async def _of_home(target: Target, starting: Starting) -> AsyncIterator[Engine]:
+    """The engine of the running server, or of a runtime opened for it."""
+    settings = target.settings
+    running = find_running(settings)
+    if running is None:
+        async with open_runtime(settings, starting) as runtime:
+            await runtime.swap.load(runtime.store.versions.get(target.model))
+            yield runtime.engine
+        return
+    async with Engine(running.engine, timeout_s=settings.engine.request_timeout_s) as engine:
+        if target.model not in await engine.models():
+            raise NotFoundError(
+                f"the running server does not hold {target.model}", "stop it, and run this again"
+            )
+        yield engine
+
+
+async def _alone(target: Target, starting: Starting) -> AsyncIterator[Engine]:
+    """An engine on the model alone: no home, so that nothing learned can be in the way."""
+    settings = target.settings
+    with tempfile.TemporaryDirectory(prefix="perennial-eval-") as folder:
+        process = EngineProcess(
+            find_model(settings.model).path,
+            served_name=target.model,
+            run_dir=Path(folder) / "run",
+            log=Path(folder) / "engine.log",
+            settings=settings.engine,
+        )
+        try:
+            process.start()
+            await process.wait_healthy(starting)
+            timeout_s = settings.engine.request_timeout_s
+            async with Engine(process.socket, timeout_s=timeout_s) as engine:
+                yield engine
+        finally:
+            await asyncio.to_thread(process.stop)
+
+
+async def _elsewhere(target: Target, starting: Starting) -> AsyncIterator[Engine]:
+    """The endpoint, after one token of it: a wrong key or name shows before a run begins."""
+    key = os.environ.get(KEY_VARIABLE, "")
+    timeout_s = target.settings.engine.request_timeout_s
+    async with Engine.at(target.endpoint, key, timeout_s) as engine:
+        try:
+            hello = [{"role": "user", "content": "Hello"}]
+            await engine.chat(target.model, hello, max_tokens=1, temperature=0.0)
+        except EngineRefused as error:
+            if error.status != 404:
+                raise
+            raise EngineRefused(
+                error.message, await _models_of(engine) or error.hint, 404
+            ) from error
+        yield engine
+
+
+async def _models_of(engine: Engine) -> str:
+    """What the endpoint has instead; nothing where it does not tell."""
+    try:
+        names = await engine.models()
+    except (EngineRefused, EngineUnavailable):
+        return ""
+    more = ", ..." if len(names) > 12 else ""
+    return f"it has: {', '.join(names[:12])}{more}"
