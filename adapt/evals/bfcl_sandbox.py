@@ -1,6 +1,6 @@
 """A confined process beside ours in which the code of bfcl_eval runs: asked by lines of JSON.
 
-The process has an empty environment, a folder of its own, limits on time and memory, and may use
+The process has next to no environment, a folder of its own, limits on time and memory, and may use
 neither network nor files (adapt.evals.bfcl_worker); here are its life and the waiting for it.
 Called by the loader, the player and the parity check of BFCL.
 """
@@ -53,7 +53,9 @@ class Sandbox:
             sys.executable, "-I", "-B", str(WORKER), *self._start,
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,
-            cwd=self._folder.name, env={}, limit=_LINE, start_new_session=True,
+            # The one variable is where bfcl_eval makes its folders, which is in itself otherwise.
+            cwd=self._folder.name, env={"BFCL_PROJECT_ROOT": self._folder.name},
+            limit=_LINE, start_new_session=True,
         )  # fmt: skip
         return self
 

@@ -151,6 +151,13 @@ def check_ast(request: dict[str, Any]) -> dict[str, Any]:
     return {"valid": valid}
 
 
+def check_silence(request: dict[str, Any]) -> dict[str, Any]:
+    """bfcl_eval's verdict where no function fits, on each of several lists of calls."""
+    is_empty = importlib.import_module("bfcl_eval.utils").is_empty_output
+    outputs = ([{name: arguments} for name, arguments in calls] for calls in request["outputs"])
+    return {"valid": [bool(is_empty(output)) for output in outputs]}
+
+
 def check_turns(request: dict[str, Any]) -> dict[str, Any]:
     """bfcl_eval's verdict on each of several conversations of one item: steps of calls by turn.
 
@@ -186,7 +193,7 @@ def main() -> None:
     tools = Tools()
     handlers: dict[str, dict[str, Callable[[dict[str, Any]], dict[str, Any]]]] = {
         "tools": {"start": tools.start, "run": tools.run, "turn": tools.turn},
-        "reference": {"ast": check_ast, "turns": check_turns},
+        "reference": {"ast": check_ast, "silence": check_silence, "turns": check_turns},
     }
     for line in sys.stdin:
         request = json.loads(line)
