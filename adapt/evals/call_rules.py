@@ -57,9 +57,9 @@ def compare(item: Item, called: Sequence[Called]) -> Mark:
     measures = figures(((w.name, w.values) for w in wanted), ((m.name, m.values) for m in made))
     if not called:
         return wrong("called nothing", **measures)
-    if unknown := _unknown(item, made):
-        return wrong(unknown, **measures)
     further = item.check.get("further", "none")
+    if fault := unoffered(item, [(m.name, m.values) for m in made], any_parameter=further == "any"):
+        return wrong(fault, **measures)
     pairs = match_one_to_one(wanted, made, lambda want, call: _same(want, call, further))
     matched, found = {place for place, _ in pairs}, {place for _, place in pairs}
     for place, call in enumerate(made):
@@ -93,18 +93,18 @@ def _same(wanted: Wanted, made: Made, further: str) -> bool:
     return further != "none" or made.values.keys() <= known
 
 
-def _unknown(item: Item, made: Sequence[Made]) -> str:
-    """What is called that the item does not offer: functions, and parameters where that counts."""
+def unoffered(item: Item, made: Iterable[Pair], any_parameter: bool = False) -> str:
+    """What is called that the item does not offer, a function or a parameter; empty where none."""
     offered = {
         tool["function"]["name"]: tool["function"]["parameters"]["properties"].keys()
         for tool in item.tools
     }
-    for call in made:
-        if call.name not in offered:
-            return f"called {brief(call.name)}, which is not offered"
-        strange = call.values.keys() - offered[call.name]
-        if strange and item.check.get("further") != "any":
-            return f"{call.name} has no parameter {brief(min(strange))}"
+    for name, values in made:
+        if name not in offered:
+            return f"called {brief(name)}, which is not offered"
+        strange = values.keys() - offered[name]
+        if strange and not any_parameter:
+            return f"{name} has no parameter {brief(min(strange))}"
     return ""
 
 

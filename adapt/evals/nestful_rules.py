@@ -12,7 +12,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from adapt.evals.call_rules import figures
+from adapt.evals.call_rules import figures, unoffered
 from adapt.evals.call_values import normal_form
 from adapt.evals.calls import Called, brief
 from adapt.evals.items import Item
@@ -35,10 +35,8 @@ def compare(item: Item, called: Sequence[Called]) -> Mark:
     measures = figures(wanted, made)
     if not made:
         return wrong("called nothing", **measures)
-    offered = {tool["function"]["name"] for tool in item.tools}
-    for name, _ in made:
-        if name not in offered:
-            return wrong(f"called {brief(name)}, which is not offered", **measures)
+    if fault := unoffered(item, made):
+        return wrong(fault, **measures)
     for place, (want, call) in enumerate(zip(wanted, made, strict=False), 1):
         if want != call:
             what = "other arguments" if want[0] == call[0] else f"{brief(call[0])}, not {want[0]}"

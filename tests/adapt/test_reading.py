@@ -33,7 +33,7 @@ def test_each_record_has_its_place(tmp_path: Path) -> None:
         ("a.json", '[\n{"a": 1},\n{"a": }\n]', "a.json:3 is no JSON"),
         ("a.json", '{"a": 1}', "a.json is no list"),
         ("a.json", "[1]", "a.json:record 1 is no JSON object"),
-        ("a.json", "[" * 100_000, "a.json is nested too deep"),
+        ("a.json", "[" * 100_000, "a.json is no JSON that can be read"),
     ],
 )
 def test_a_fault_of_a_file_is_named_with_its_place(

@@ -20,9 +20,34 @@ NAME_CHARS = 64
 _MEND = "mend the file, or get it again from the benchmark's repository"
 
 
+def files(folder: Path, pattern: str) -> list[Path]:
+    """Files in a folder, or in folders inside it, by a pattern of their names, ordered by name.
+
+    NotFoundError where there is none.
+    """
+    found = sorted(folder.rglob(pattern), key=lambda path: (path.name, path))
+    if not found:
+        raise NotFoundError(
+            f"there is no {pattern} in {folder}", "get it from the benchmark's repository"
+        )
+    return found
+
+
 def document(path: Path) -> Any:
     """The JSON value that a whole file holds. NotFoundError, ConfigError."""
-    return _parsed(_text(path), str(path))
+    return parsed(_text(path), str(path))
+
+
+def parsed(text: str, where: str) -> Any:
+    """The JSON value that a text is. ConfigError names the place, and the line in a longer text."""
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        place = f"{where}:{error.lineno}" if "\n" in text.strip() else where
+        raise ConfigError(f"{place} is no JSON: {error.msg}", _MEND) from error
+    except (ValueError, RecursionError) as error:
+        # Numbers of thousands of digits, and nesting beyond the stack.
+        raise ConfigError(f"{where} is no JSON that can be read: {error}", _MEND) from error
 
 
 def records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -39,9 +64,7 @@ def records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     else:
         # By "\n" alone: splitlines would also cut at separators inside JSON strings.
         lines = enumerate(_text(path).split("\n"), 1)
-        placed = (
-            (f"{path}:{n}", _parsed(line, f"{path}:{n}")) for n, line in lines if line.strip()
-        )
+        placed = ((f"{path}:{n}", parsed(line, f"{path}:{n}")) for n, line in lines if line.strip())
     for where, record in placed:
         if not isinstance(record, dict):
             raise ConfigError(f"{where} is no JSON object", _MEND)
@@ -65,14 +88,16 @@ def shown_names(names: Iterable[str]) -> dict[str, str]:
     Of two names that become one, the later gets a mark made of its published name.
     """
     shown: dict[str, str] = {}
+    taken: set[str] = set()
     for name in names:
         if name in shown:
             continue
         fit = _fit(name)
-        if fit in shown.values():
+        if fit in taken:
             mark = hashlib.sha256(name.encode("utf-8", "replace")).hexdigest()[:8]
             fit = f"{fit[: NAME_CHARS - 9]}_{mark}"
         shown[name] = fit
+        taken.add(fit)
     return shown
 
 
@@ -173,13 +198,3 @@ def _text(path: Path) -> str:
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path} is no UTF-8 at byte {error.start}", _MEND) from error
-
-
-def _parsed(text: str, where: str) -> Any:
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        place = f"{where}:{error.lineno}" if "\n" in text.strip() else where
-        raise ConfigError(f"{place} is no JSON: {error.msg}", _MEND) from error
-    except RecursionError as error:
-        raise ConfigError(f"{where} is nested too deep", _MEND) from error
