@@ -8,6 +8,7 @@ import ast
 import json
 import re
 import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,17 +46,18 @@ def calls_in(text: str) -> list[Called]:
 
 def shallow(value: Any) -> bool:
     """Whether a value is nested at most MAX_DEPTH deep. Walks by levels, so no depth breaks it."""
-    level = [value]
-    for _ in range(MAX_DEPTH + 1):
-        if not level:
-            return True
-        level = [
+    level = _containers([value])
+    for _ in range(MAX_DEPTH):
+        level = _containers(
             inner
             for outer in level
-            if isinstance(outer, dict | list)
             for inner in (outer.values() if isinstance(outer, dict) else outer)
-        ]
+        )
     return not level
+
+
+def _containers(values: Iterable[Any]) -> list[dict[str, Any] | list[Any]]:
+    return [value for value in values if isinstance(value, dict | list)]
 
 
 def _json_calls(text: str) -> list[Called] | None:
@@ -85,7 +87,7 @@ def _python_calls(text: str) -> list[Called]:
             warnings.simplefilter("ignore")
             tree = ast.parse(text, mode="eval").body
         nodes = tree.elts if isinstance(tree, ast.List | ast.Tuple) else [tree]
-        calls = [_python_call(node) for node in nodes]
+        calls = [_python_call(node) for node in nodes[:MAX_CALLS]]
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         # MemoryError is what the parser raises for nesting that its own stack does not hold.
         return []
