@@ -127,7 +127,7 @@ class Judge:
         async def won(id: str, turn: int) -> _Opinion:
             opinion = _Opinion()
             pair = (ours.get(id), theirs.get(id))
-            verdicts = [await self.verdict(answer, turn) for answer in pair]
+            verdicts: list[Verdict | None] = [await self.verdict(a, turn) for a in pair]
             for verdict in verdicts:
                 opinion.count(verdict)
             one, other = (_WORTH[verdict] for verdict in verdicts)

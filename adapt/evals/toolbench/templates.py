@@ -8,11 +8,12 @@ Called by adapt.evals.toolbench.server.
 import hashlib
 import json
 import re
+from itertools import islice
 from typing import Any
 
 LIST_ITEMS = 3
 """Most items of a made list: an observation is cut at 1,024 characters anyway."""
-MOST_LEAVES = 200
+MOST_VALUES = 400
 MOST_LEVELS = 20
 _LISTED = re.compile(r"list of (\w+) with length (\d{1,6})")
 
@@ -31,17 +32,21 @@ class _Maker:
 
     def __init__(self, key: str) -> None:
         self._key = key
-        self._leaves = 0
+        self._made = 0
 
     def value(self, shape: Any, name: str, level: int) -> Any:
-        if self._leaves >= MOST_LEAVES or level >= MOST_LEVELS:
+        # Containers count as well: nested lists would multiply without a single leaf.
+        self._made += 1
+        if self._made > MOST_VALUES or level >= MOST_LEVELS:
             return None
         if isinstance(shape, dict):
-            items = {k: v for k, v in shape.items() if k != "_list_length"}
-            return {k: self.value(v, f"{name}.{k}", level + 1) for k, v in items.items()}
+            return {
+                key: self.value(own, f"{name}.{key}", level + 1)
+                for key, own in islice(shape.items(), MOST_VALUES)
+                if key != "_list_length"
+            }
         if isinstance(shape, list):
             return self._list(shape, name, level)
-        self._leaves += 1
         return _leaf(shape, name, self._key)
 
     def _list(self, shapes: list[Any], name: str, level: int) -> list[Any]:
