@@ -15,7 +15,8 @@ import types
 from collections.abc import Callable
 from typing import Any
 
-MEMORY = 1 << 30
+MEMORY = 1 << 29
+"""Bytes of address space: many such processes may run at once."""
 REPLY_CHARS = 500_000
 """Most characters of one reply that are sent out; the longest document of BFCL is far shorter."""
 _EVALS = "bfcl_eval.eval_checker"

@@ -127,10 +127,10 @@ def test_a_call_left_in_the_text_is_invalid() -> None:
 )
 def test_no_output_raises_or_takes_long(reply: Reply) -> None:
     """A thousand calls, nesting without end, a hundred thousand words: each is a mark, at once."""
-    started = time.monotonic()
+    started = time.process_time()
     mark = mark_calls(WANTED, reply)
     quiet = mark_silence(SILENT, reply)
-    assert time.monotonic() - started < 3.0
+    assert time.process_time() - started < 3.0
     assert mark.score == 0.0 and quiet.score in (0.0, 1.0)
     assert len(mark.detail) < 300 and mark.detail.encode()
 
