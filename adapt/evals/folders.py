@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import Field, ValidationError
 
-from adapt.evals.journal import open_journal
+from adapt.evals.journal import check_journal, open_journal
 from store.errors import ConfigError, NotFoundError
 from store.files import write_atomic
 from store.records import EvalReport, Record, digest_of, utc_now
@@ -62,8 +62,9 @@ class RunFolder:
     def check(self, asked: Asked, *, fresh: bool = False) -> EvalReport | None:
         """The report where the run is finished; None where items are still to be asked.
 
-        Changes nothing. ConfigError where the folder is of another run, or its suite was edited,
-        unless the run is to be `fresh`; and where it is no run folder at all.
+        Changes nothing. ConfigError where the folder is of another run, its suite was edited or a
+        line of it cannot be read, unless the run is to be `fresh`; and where it is no run folder at
+        all. BusyError while another process fills it.
         """
         if not (self.path / RUN).is_file():
             if self.path.is_dir() and any(self.path.iterdir()):
@@ -76,7 +77,10 @@ class RunFolder:
             return None
         self._check(self.asked(), asked)
         report = self.report()
-        return report if report and not any(o.error for o in report.outcomes) else None
+        if report and not any(o.error for o in report.outcomes):
+            return report
+        check_journal(self.items)
+        return None
 
     def begin(self, asked: Asked, *, fresh: bool = False) -> Path | None:
         """Make the folder where there is none. A begun one is kept under another name, which is

@@ -11,7 +11,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from io import FileIO
+from io import BufferedReader, FileIO
 from pathlib import Path
 from typing import Any
 
@@ -112,12 +112,7 @@ def open_journal(path: Path, warn: Callable[[str], None]) -> Iterator[FileJourna
     hears of a last line that was cut off.
     """
     with path.open("ab+", buffering=0) as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise BusyError(
-                f"another process writes {path}", "wait for it, or choose another --out"
-            ) from error
+        _lock(file, path, fcntl.LOCK_EX)
         size = whole_size(path)
         if size < path.stat().st_size:
             warn(f"{path}: its last line was cut off and is dropped; its item is asked again")
@@ -159,6 +154,27 @@ def read_entries(path: Path) -> Iterator[Entry]:
                     f"line {number} of {path} cannot be read: {why}",
                     "take that line out: its item is then asked again",
                 ) from error
+
+
+def check_journal(path: Path) -> None:
+    """Find out what would keep a run from going on, before anything is started for it.
+
+    BusyError while another process writes it; ConfigError for a line that cannot be read.
+    """
+    if path.is_file():
+        with path.open("rb") as file:
+            _lock(file, path, fcntl.LOCK_SH)
+        for _ in read_entries(path):
+            pass
+
+
+def _lock(file: FileIO | BufferedReader, path: Path, kind: int) -> None:
+    try:
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise BusyError(
+            f"another process writes {path}", "wait for it, or choose another --out"
+        ) from error
 
 
 def whole_size(path: Path) -> int:

@@ -119,7 +119,9 @@ def label_of(outcome: ItemOutcome) -> str:
 
 def slice_rows(outcomes: Sequence[ItemOutcome]) -> list[dict[str, Any]]:
     """The whole suite, then its slices: mean, 95% interval, items, invalid replies, faults, means
-    of the further measures. A slice `a/b` counts to a row `a` as well, where that has several."""
+    of the further measures. A slice `a/b` counts to a row `a/*` as well, where that has several.
+
+    Means leave out engine faults, which say nothing of the model."""
     groups: dict[str, list[ItemOutcome]] = {ALL: list(outcomes)}
     names = sorted({o.slice for o in outcomes})
     families = Counter(name.split("/")[0] for name in names)
@@ -132,14 +134,14 @@ def slice_rows(outcomes: Sequence[ItemOutcome]) -> list[dict[str, Any]]:
 
 
 def _row(name: str, outcomes: Sequence[ItemOutcome]) -> dict[str, Any]:
-    low, high = wilson(sum(o.score for o in outcomes), len(outcomes))
+    scores = [o.score for o in outcomes if o.error is None]
+    low, high = wilson(sum(scores), len(scores))
     row: dict[str, Any] = {
-        "slice": name, "mean": sum(o.score for o in outcomes) / max(len(outcomes), 1),
-        "low": low, "high": high, "items": len(outcomes),
-        "invalid": sum(not o.valid and o.error is None for o in outcomes),
-        "faults": sum(o.error is not None for o in outcomes),
+        "slice": name, "mean": sum(scores) / max(len(scores), 1), "low": low, "high": high,
+        "items": len(outcomes), "invalid": sum(not o.valid and o.error is None for o in outcomes),
+        "faults": len(outcomes) - len(scores),
     }  # fmt: skip
-    for measure in sorted({m for o in outcomes for m in o.measures}):
+    for measure in measures_of(outcomes):
         values = [o.measures[measure] for o in outcomes if measure in o.measures]
         row[measure] = sum(values) / len(values)
     return row
@@ -151,9 +153,10 @@ def measures_of(outcomes: Sequence[ItemOutcome]) -> list[str]:
 
 
 def reasons(outcomes: Sequence[ItemOutcome], most: int = 5) -> list[tuple[str, int]]:
-    """The commonest reasons of items that are not right, with their numbers."""
-    wrong = Counter(o.detail or "no reason" for o in outcomes if o.score < 1 and not o.error)
-    return wrong.most_common(most)
+    """The commonest reasons of items that are not right, with their numbers; none that only one
+    item has."""
+    wrong = Counter(o.detail for o in outcomes if o.score < 1 and o.error is None)
+    return [(why, count) for why, count in wrong.most_common(most) if count > 1]
 
 
 def worst(outcomes: Sequence[ItemOutcome]) -> list[ItemOutcome]:
