@@ -47,7 +47,7 @@ def agreement_of(steps: Sequence[Step], relevant: Sequence[str]) -> Agreement:
     of the relevant APIs with such a call.
 
     An API may be called several times with other arguments. A call that repeats an earlier one is
-    wrong, unless that one had failed. What the functions replied does not matter.
+    wrong, unless that one had failed. Nothing else that the functions replied matters.
     """
     wanted, called = set(relevant), set[str]()
     answered: set[tuple[str, str]] = set()
