@@ -24,6 +24,7 @@ from agent.engine_wire import (
     Assembly,
     Delta,
     Generation,
+    PromptLogprobs,
     Reply,
     ToolCall,
     TopLogprobs,
@@ -31,12 +32,14 @@ from agent.engine_wire import (
     read_generation,
     read_json,
     read_metrics,
+    read_prompt,
     read_reply,
     read_top,
 )
 from store.errors import EngineError, EngineRefused, EngineUnavailable
 
-__all__ = ["Delta", "Engine", "Generation", "Reply", "Sampling", "ToolCall", "TopLogprobs"]
+__all__ = ["Delta", "Engine", "Generation", "PromptLogprobs", "Reply", "Sampling", "ToolCall",
+           "TopLogprobs"]  # fmt: skip
 
 Chunk = dict[str, Any]
 
@@ -161,6 +164,17 @@ class Engine:
         answer = await self._post("/v1/completions", body)
         with reading("/v1/completions"):
             return read_top(answer, k)
+
+    async def prompt_logprobs(
+        self, model: str, prompt: str | Sequence[int], k: int = 0, *, priority: int = 0
+    ) -> PromptLogprobs:
+        """Log-probabilities of the tokens of a fully rendered prompt, and of the `k` (at most 20)
+        likeliest at each place."""
+        body = raw_body(model, prompt, 1, 0, {"priority": priority})
+        body |= {"prompt_logprobs": k, "return_token_ids": True}
+        answer = await self._post("/v1/completions", body)
+        with reading("/v1/completions"):
+            return read_prompt(answer)
 
     async def models(self) -> list[str]:
         """Names that can be asked: the base model first, then the loaded adapters."""

@@ -67,6 +67,19 @@ class Generation:
     model: str
 
 
+@dataclass(frozen=True, slots=True)
+class PromptLogprobs:
+    """Log-probabilities of a prompt's own tokens.
+
+    `token_ids` are all of its tokens. `logprobs[i]` is that of `token_ids[i + 1]` after those
+    before it, and `tops[i]` has the likeliest tokens at that place and this one, by id.
+    """
+
+    token_ids: tuple[int, ...]
+    logprobs: tuple[float, ...]
+    tops: tuple[Mapping[int, float], ...]
+
+
 def read_reply(body: Mapping[str, Any]) -> Reply:
     """A `/v1/chat/completions` answer. KeyError, TypeError or IndexError when it is not one."""
     choice = body["choices"][0]
@@ -128,6 +141,19 @@ def read_top(body: Mapping[str, Any], k: int) -> TopLogprobs:
     # Equal values are ordered by id, or two runs of one model would differ.
     ranked = sorted(((token_id(t), float(p)) for t, p in top.items()), key=lambda x: (-x[1], x[0]))
     return TopLogprobs(tuple(t for t, _ in ranked[:k]), tuple(p for _, p in ranked[:k]))
+
+
+def read_prompt(body: Mapping[str, Any]) -> PromptLogprobs:
+    """A `/v1/completions` answer asked with log-probabilities of the prompt and token ids."""
+    choice = body["choices"][0]
+    ids = tuple(int(token) for token in choice["prompt_token_ids"])
+    # The first token comes after nothing: vLLM gives null for it.
+    tops = tuple(
+        {int(token): float(entry["logprob"]) for token, entry in place.items()}
+        for place in choice["prompt_logprobs"][1:]
+    )
+    given = zip(ids[1:], tops, strict=True)
+    return PromptLogprobs(ids, tuple(top[token] for token, top in given), tops)
 
 
 def token_id(text: str) -> int:

@@ -94,11 +94,27 @@ class FakeVllm(httpx.AsyncBaseTransport):
             "token_logprobs": [value],
             "top_logprobs": [top],
         }
-        choice = {"text": f"<{best}>", "finish_reason": "length", "logprobs": logprobs}
+        choice: Message = {"text": f"<{best}>", "finish_reason": "length", "logprobs": logprobs}
+        if (k := body.get("prompt_logprobs")) is not None:
+            choice |= self._prompt_logprobs(body["model"], body["prompt"], k)
         usage = {"prompt_tokens": len(body["prompt"]), "completion_tokens": 1}
         return httpx.Response(
             200, json={"model": body["model"], "choices": [choice], "usage": usage}
         )
+
+    def _prompt_logprobs(self, model: str, prompt: Any, k: int) -> Message:
+        """What `logprobs` says of each place of the prompt; the tokens of a text are its letters.
+
+        The token that is there comes first, then the `k` likeliest.
+        """
+        ids = [ord(letter) for letter in prompt] if isinstance(prompt, str) else list(prompt)
+        places: list[Message | None] = [None]
+        for place, token in enumerate(ids[1:], 1):
+            all_ = self.logprobs(model, prompt[:place])
+            likely = sorted(all_, key=lambda t, of=all_: -of[t])[:k]
+            kept = dict.fromkeys([token, *likely])
+            places.append({str(t): {"logprob": all_.get(t, -100.0)} for t in kept})
+        return {"prompt_token_ids": ids, "prompt_logprobs": places}
 
     async def _chat(self, body: dict[str, Any]) -> httpx.Response:
         await asyncio.sleep(self.delay_s)

@@ -129,7 +129,8 @@ def _body(plan: _Plan) -> str:
     word = plan.words[-1]
     lines = [f"<<{word}>>"] if plan.has("title") else []
     lines += [CONSTRAINED[0]] if plan.has("constrained_response") else []
-    lines += [plan.fill(6)]
+    shortest = min((g["num_words"] for g in plan.below("number_words", "relation")), default=7)
+    lines += [plan.fill(max(1, min(6, shortest - 1)))]
     wanted = [str(k) for _, given in plan.all("existence") for k in given["keywords"]]
     for _, given in plan.all("frequency"):
         if given["relation"] == "at least":

@@ -24,6 +24,7 @@ _ABBREVIATED = re.compile(
     r"(?:^|[\s(\"'])(?:mr|mrs|ms|dr|prof|sr|jr|st|vs|e\.g|i\.e|vol|fig|approx|[a-z])$",
     re.IGNORECASE,
 )
+_WORD = re.compile(r"\w")
 _SENTENCE_END = re.compile(r"[.!?…。！？।॥]+[\"'”’)\]*_]*(?=\s|$)|(?<=[。！？।॥])")
 
 
@@ -35,13 +36,13 @@ def holds(id: str, arguments: Arguments, text: str) -> bool:
 def sentences_in(text: str) -> int:
     """How many sentences: ends of sentences outside abbreviations, and a rest without one."""
     count, start = 0, 0
-    for end in _SENTENCE_END.finditer(text):
-        before = text[start : end.start()]
-        if end[0].startswith(".") and _ABBREVIATED.search(before[-12:]):
+    for match in _SENTENCE_END.finditer(text):
+        end = match.start()
+        if match[0][:1] == "." and _ABBREVIATED.search(text[max(start, end - 12) : end]):
             continue
-        count += bool(re.search(r"\w", before))
-        start = end.end()
-    return count + bool(re.search(r"\w", text[start:]))
+        count += bool(_WORD.search(text, start, end))
+        start = match.end()
+    return count + bool(_WORD.search(text, start))
 
 
 def parts_of(text: str, mark: str) -> list[str] | None:

@@ -42,7 +42,9 @@ def load(folder: Path) -> Iterator[Case]:
 def _check(question: str, target: str) -> dict[str, Any]:
     options = {letter: words.strip() for letter, words in _OPTION.findall(question)}
     if re.fullmatch(r"\([A-Z]\)", target) and target[1] in options:
-        return {"kind": "choice", "value": target[1], "options": options}
+        choice: dict[str, Any] = {"kind": "choice", "value": target[1]}
+        # One question has lost its options but the first: any letter may then be chosen.
+        return {**choice, "options": options} if len(options) > 1 else choice
     check: dict[str, Any] = {"kind": "text", "values": [target]}
     for words in _CLOSED:
         if target.casefold() in {word.casefold() for word in words}:
