@@ -145,7 +145,27 @@ def selfcheck(options: Options, names: Sequence[str], data: Path) -> int:
     from adapt.evals.selfcheck import selfcheck
 
     with CycleView() as view:
-        found = selfcheck(data, list(names), view.moving)
-    rows = found["benchmarks"]
-    options.put(found, table(rows, *dict.fromkeys(key for row in rows for key in row)))
+
+        def progress(name: str, items: int) -> None:
+            view.moving(f"checking {name}: {items} items")
+
+        found = selfcheck(data, list(names), progress)
+    benchmarks: dict[str, Any] = found["benchmarks"]
+    rows = [
+        {
+            "benchmark": name,
+            **{key: told[key] for key in ("items", "gold", "exceptions")},
+            # Of spoiled answers none may pass: 0 of those tried is well.
+            **{c: f"{n['passed']} of {n['tried']}" for c, n in told["corruptions"].items()},
+            **told["trivial"],
+        }
+        for name, told in benchmarks.items()
+    ]
+    columns = dict.fromkeys(key for row in rows for key in row)
+    options.put(found, table(rows, *columns))
+    for name, why in found["skipped"].items():
+        stderr().print(f"skipped {name}: {why}", markup=False, highlight=False)
+    for failure in found["failures"]:
+        said = " ".join(failure[key] for key in ("benchmark", "item", "what", "detail"))
+        stderr().print(readable(f"failed: {said}"), markup=False, highlight=False)
     return 0 if found["ok"] else 1

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from adapt.eprocess import Floats, e_value_above, e_value_below, interval_95, mcnemar_p
-from adapt.evals.results import ALL
+from adapt.evals.results import groups
 from store.errors import ConfigError
 from store.records import EvalReport, ItemOutcome
 
@@ -68,11 +68,9 @@ def compare(first: EvalReport, second: EvalReport) -> Comparison:
             "the two runs have no answered item in common", "let both come to an end first"
         )
     d = _differences(pairs)
-    names = sorted({o.slice for _, o in pairs})
-    groups = {name: [p for p in pairs if p[1].slice == name] for name in names}
-    rows = [_row(ALL, pairs), *(_row(n, g) for n, g in groups.items() if len(groups) > 1)]
+    places = groups([o.slice for _, o in pairs])
     return Comparison(
-        slices=tuple(rows),
+        slices=tuple(_row(name, [pairs[i] for i in at]) for name, at in places.items()),
         mcnemar_p=mcnemar_p(d),
         e_better=e_value_above(d, 0.0),
         e_worse=e_value_below(d, 0.0),

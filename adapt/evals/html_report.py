@@ -87,10 +87,17 @@ def page(run: Run, against: Run | None = None) -> str:
 
 
 def _rows(run: Run, compared: Comparison | None) -> list[dict[str, Any]]:
-    """Slices; those of a comparison have the other run's mean and the difference beside them."""
+    """Slices, with what a comparison says of them, and whether they are a part of the row above."""
     rows = slice_rows(run.report.outcomes)
     other = {d.slice: d for d in compared.slices} if compared else {}
-    return [{**row, "change": other.get(row["slice"])} for row in rows]
+    families = {row["slice"] for row in rows if row["slice"].endswith("/*")}
+    return [
+        {
+            **row, "change": other.get(row["slice"]),
+            "part": row["slice"] not in families and f"{row['slice'].split('/')[0]}/*" in families,
+        }
+        for row in rows
+    ]  # fmt: skip
 
 
 def _facts(run: Run) -> list[tuple[str, str]]:

@@ -118,19 +118,28 @@ def label_of(outcome: ItemOutcome) -> str:
 
 
 def slice_rows(outcomes: Sequence[ItemOutcome]) -> list[dict[str, Any]]:
-    """The whole suite, then its slices: mean, 95% interval, items, invalid replies, faults, means
-    of the further measures. A slice `a/b` counts to a row `a/*` as well, where that has several.
+    """The whole suite, then its slices (`groups`): mean, 95% interval, items, invalid replies,
+    faults, means of the further measures. Means leave out faults, which say nothing of the model.
+    """
+    places = groups([o.slice for o in outcomes])
+    return [_row(name, [outcomes[i] for i in found]) for name, found in places.items()]
 
-    Means leave out engine faults, which say nothing of the model."""
-    groups: dict[str, list[ItemOutcome]] = {ALL: list(outcomes)}
-    names = sorted({o.slice for o in outcomes})
+
+def groups(slices: Sequence[str]) -> dict[str, list[int]]:
+    """Places by group, given the slice of each place: all, then each slice where there are several.
+
+    Slices `a/b` and `a/c` are in a group `a/*` before them as well, where there are others.
+    """
+    found: dict[str, list[int]] = {ALL: list(range(len(slices)))}
+    names = sorted(set(slices))
     families = Counter(name.split("/")[0] for name in names)
     for name in names if len(names) > 1 else ():
         family = name.split("/")[0]
+        own = [place for place, one in enumerate(slices) if one == name]
         if families[family] > 1 and len(families) > 1:
-            groups.setdefault(f"{family}/*", []).extend(o for o in outcomes if o.slice == name)
-        groups[name] = [o for o in outcomes if o.slice == name]
-    return [_row(name, group) for name, group in groups.items()]
+            found.setdefault(f"{family}/*", []).extend(own)
+        found[name] = own
+    return found
 
 
 def _row(name: str, outcomes: Sequence[ItemOutcome]) -> dict[str, Any]:
