@@ -20,11 +20,13 @@ from adapt.evals.results import (
     slice_rows,
     worst,
 )
-from adapt.evals.transcript import calls_of, readable, text_of
+from adapt.evals.transcript import MOST, calls_of, readable, text_of
 from store.records import ItemOutcome
 
 WRONG_SHOWN, RIGHT_SHOWN, CHANGED_SHOWN = 200, 20, 200
 """Most transcripts of a page: thousands of them no browser opens."""
+DETAIL_SHOWN = 160
+"""Characters of a reason beside an item's name."""
 TEMPLATE = "report.html.jinja"
 
 
@@ -67,9 +69,9 @@ def page(run: Run, against: Run | None = None) -> str:
 
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
+        trim_blocks=True, lstrip_blocks=True, finalize=_plain,
     )  # fmt: skip
-    environment.filters["plain"] = readable
+    environment.filters["short"] = lambda text: readable(text, DETAIL_SHOWN)
     outcomes = run.report.outcomes
     compared = compare(against.report, run.report) if against else None
     rows = _rows(run, compared)
@@ -84,6 +86,15 @@ def page(run: Run, against: Run | None = None) -> str:
         facts=_facts(run),
         sections=_changed(run, against, compared) if against and compared else _sections(run),
     )
+
+
+def _plain(value: Any) -> Any:
+    """What each text of the page goes through, so that none is forgotten."""
+    if not isinstance(value, str) or hasattr(value, "__html__"):
+        # What has __html__ is the page's own: its texts have been here already.
+        return value
+    # Texts of messages are cut already, and end in words that say so.
+    return readable(value, 2 * MOST)
 
 
 def _rows(run: Run, compared: Comparison | None) -> list[dict[str, Any]]:
