@@ -15,7 +15,7 @@ from typer.core import TyperGroup
 
 from adapt.commands import Options
 from adapt.commands.eval_group import evals
-from adapt.commands.groups import cycles, source, versions
+from adapt.commands.groups import cycles, gate, source, versions
 from adapt.commands.weights import loki, skill
 from store.errors import PerennialError, UserError
 
@@ -51,6 +51,7 @@ app = typer.Typer(
 app.add_typer(source, name="source")
 app.add_typer(versions, name="versions")
 app.add_typer(cycles, name="cycles")
+app.add_typer(gate, name="gate")
 app.add_typer(loki, name="loki")
 app.add_typer(skill, name="skill")
 app.add_typer(evals, name="eval")

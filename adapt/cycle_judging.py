@@ -3,19 +3,29 @@
 Called by adapt.cycle, which says what each stage is given.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+
+import numpy as np
 
 from adapt import gate as gates
 from adapt.cycle_context import Context, Outputs
-from adapt.cycle_suites import cycle_suites
-from adapt.evals.items import Suite
-from adapt.evals.runner import Progress, decoding_of, run_suite
+from adapt.cycle_suites import PINNED, cycle_suites
+from adapt.evals.asking import Asker, Played, decoding_of
+from adapt.evals.items import Item, Suite
+from adapt.evals.pairs import PairedRun
+from adapt.evals.runner import ask_suite
+from adapt.gate_suite import decided_against
 from adapt.runtime import Runtime
-from store.records import EvalReport, Verdict, VersionState
+from adapt.spending import level_of
+from store.records import EvalReport, ItemOutcome, Verdict, VersionState
 
 
 async def evaluate(context: Context, version: Outputs) -> Outputs:
-    """Ask the live version and the candidate the same questions, in the engine that serves both."""
+    """Ask the live version and the candidate the same questions, in the engine that serves both.
+
+    Stops where a suite has shown harm, unless gate.stop_early is off.
+    """
     runtime = context.runtime
     store = runtime.store
     candidate = store.versions.get(version["version"])
@@ -24,46 +34,81 @@ async def evaluate(context: Context, version: Outputs) -> Outputs:
     await runtime.swap.load(candidate)
     probe = await runtime.swap.check(candidate)
     suites = cycle_suites(runtime, context.number)
-    total = 2 * sum(len(s.items) for s in suites)
-    reports: dict[str, dict[str, str]] = {}
+    total = sum(len(s.items) for s in suites)
+    outputs: Outputs = {"reports": {}, "planned": {}, "since": {}}
     asked = 0
     for suite in suites:
-        pair: dict[str, str] = {}
-        for side, name in (("live", live.name), ("candidate", candidate.name)):
-            report = await report_of(
-                runtime,
-                suite,
-                name,
-                lambda done, _, b=asked, s=suite.name: context.progress(b + done, total, s),
-            )
-            pair[side] = report.digest
-            asked += len(suite.items)
-        reports[suite.name] = pair
-    return {"reports": reports, "probe_difference": round(probe.max_abs_diff, 5) if probe else None}
+        pair = await _ask_pair(context, suite, (live.name, candidate.name), asked, total)
+        for report in pair:
+            store.reports.add_eval(report)
+        outputs["reports"][suite.name] = {"live": pair[0].digest, "candidate": pair[1].digest}
+        outputs["planned"][suite.name] = len(suite.items)
+        asked += len(suite.items)
+        base = store.versions.list()[0]
+        if suite.name in PINNED and base.name != live.name:
+            since = await report_of(runtime, suite, base.name)
+            outputs["since"][suite.name] = since.digest
+        if len(pair[1].outcomes) < len(suite.items):
+            # Harm is shown: what the other suites would say cannot save the candidate.
+            break
+    outputs["probe_difference"] = round(probe.max_abs_diff, 5) if probe else None
+    return outputs
 
 
-async def report_of(
-    runtime: Runtime, suite: Suite, version: str, progress: Progress | None = None
-) -> EvalReport:
-    """What a version answers to a suite, in the store: as it was asked before, or asked now."""
-    known = _known_report(runtime, version, suite.digest)
-    if known is not None:
-        return known
-    report = await run_suite(
-        runtime.engine, suite, version, settings=runtime.settings, progress=progress
-    )
+async def _ask_pair(
+    context: Context, suite: Suite, names: tuple[str, str], asked: int, total: int
+) -> tuple[EvalReport, EvalReport]:
+    """Both versions' reports on one suite. `asked` of `total` items are done before it."""
+    runtime = context.runtime
+    settings, decoding = runtime.settings.gate, decoding_of(runtime.settings)
+
+    def settled(outcomes: Sequence[tuple[ItemOutcome, ItemOutcome]]) -> bool:
+        d = np.array([candidate.score - live.score for live, candidate in outcomes])
+        return decided_against(d, suite.name, settings)
+
+    return await PairedRun(
+        live=Asker(runtime.engine, names[0], decoding),
+        candidate=Asker(runtime.engine, names[1], decoding),
+        suite=suite,
+        known=_known_outcomes(runtime, names[0]),
+        settled=settled if settings.stop_early else None,
+        progress=lambda done, _: context.progress(asked + done, total, suite.name),
+    ).ask()
+
+
+async def report_of(runtime: Runtime, suite: Suite, version: str) -> EvalReport:
+    """What a version answers to a whole suite, in the store: asked now where it is not known."""
+    known = _known_outcomes(runtime, version)
+    asker = Asker(runtime.engine, version, decoding_of(runtime.settings))
+    report = await ask_suite(asker, suite, journal=_Answered(known))
     runtime.store.reports.add_eval(report)
     return report
 
 
-def _known_report(runtime: Runtime, version: str, suite: str) -> EvalReport | None:
-    """A report of the same questions to the same version, decoded alike, without engine faults."""
+class _Answered:
+    """A journal that knows earlier answers and keeps nothing: reports are kept whole."""
+
+    def __init__(self, outcomes: Mapping[str, ItemOutcome]) -> None:
+        self._outcomes = outcomes
+
+    def known(self) -> Mapping[str, ItemOutcome]:
+        """Earlier answers."""
+        return self._outcomes
+
+    def add(self, item: Item, outcome: ItemOutcome, played: Played | None, seconds: float) -> None:
+        """Keep nothing."""
+
+
+def _known_outcomes(runtime: Runtime, version: str) -> dict[str, ItemOutcome]:
+    """What a version answered before, decoded alike, by item; without engine faults."""
     decoding = asdict(decoding_of(runtime.settings))
-    for report in runtime.store.reports.evals_of(version):
-        same = report.suite_digest == suite and report.decoding == decoding
-        if same and not any(o.error for o in report.outcomes):
-            return report
-    return None
+    return {
+        outcome.item: outcome
+        for report in runtime.store.reports.evals_of(version)
+        if report.decoding == decoding
+        for outcome in report.outcomes
+        if not outcome.error
+    }
 
 
 async def gate(context: Context, version: Outputs, reports: Outputs) -> Outputs:
@@ -73,7 +118,18 @@ async def gate(context: Context, version: Outputs, reports: Outputs) -> Outputs:
         name: (store.reports.get_eval(pair["live"]), store.reports.get_eval(pair["candidate"]))
         for name, pair in reports["reports"].items()
     }
-    report = gates.decide(pairs, context.runtime.settings.gate)
+    settings = context.runtime.settings.gate
+    earlier = [r.verdict is Verdict.PROMOTE for r in store.reports.gates() if r.tested]
+    report = gates.decide(
+        pairs,
+        settings,
+        level=level_of(earlier, settings.alpha),
+        planned=reports.get("planned"),
+        since={
+            name: (store.reports.get_eval(digest), pairs[name][1])
+            for name, digest in reports.get("since", {}).items()
+        },
+    )
     store.reports.add_gate(report)
     states = {
         Verdict.PROMOTE: VersionState.PROMOTED,
@@ -87,6 +143,7 @@ async def gate(context: Context, version: Outputs, reports: Outputs) -> Outputs:
         "gate": report.digest,
         "verdict": report.verdict.value,
         "words": report.words,
+        "summary": list(report.summary),
         "suites": [t.model_dump(mode="json", include=fields) for t in report.tests],
     }
 

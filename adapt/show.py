@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from adapt.events import Event
+from adapt.gate_suite import EARLY
 from agent.serve import StartProgress
 from store.records import CycleStage, EvalReport, GateReport
 
@@ -186,13 +187,15 @@ def gate_table(report: GateReport) -> Table:
     rows = [
         {
             "suite": t.suite, "claim": claims[t.kind], "items": t.items, "live": t.live,
-            "candidate": t.candidate, "e_value": t.e_value, "verdict": t.verdict.value,
+            "candidate": t.candidate, "p": t.p_value, "needed": (1 - EARLY) * t.level,
+            "e_value": t.e_value, "verdict": t.verdict.value, "margin": t.margin,
             "difference": f"{t.difference:+.3f} ({t.interval[0]:+.3f} to {t.interval[1]:+.3f})",
         }
         for t in report.tests
     ]  # fmt: skip
-    columns = ("suite", "claim", "items", "live", "candidate", "difference", "e_value", "verdict")
-    return table(rows, *columns, title=report.words)
+    columns = ("suite", "claim", "items", "live", "candidate", "difference", "margin", "p",
+               "needed", "e_value", "verdict")  # fmt: skip
+    return table(rows, *columns, title="\n".join(report.summary) or report.words)
 
 
 def eval_rows(reports: Sequence[EvalReport], seconds: Sequence[float] = ()) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ else imports these from.
 
 import ipaddress
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -139,9 +139,15 @@ class GateSettings(Section):
     """When a candidate is promoted."""
 
     alpha: float = Field(default=0.05, gt=0.0, lt=1.0)
-    """Chance allowed of promoting an update that did not help, per test."""
-    margin: float = Field(default=0.03, ge=0.0, lt=1.0)
-    """Largest loss tolerated on what was known, as a difference of mean scores."""
+    """Share of the promoted updates that may be expected to be false, over all updates."""
+    margin: float = Field(default=0.06, gt=0.0, lt=1.0)
+    """A loss of this size on what was known, as a difference of mean scores, must be ruled out."""
+    margins: dict[str, Annotated[float, Field(gt=0.0, lt=1.0)]] = Field(default_factory=dict)
+    """The same for single suites, by name."""
+    total_margin: float = Field(default=0.12, gt=0.0, lt=1.0)
+    """The same for all updates since the base together, on the suites that never change."""
+    stop_early: bool = True
+    """Stop asking as soon as a suite has shown harm."""
     min_items: int = Field(default=20, ge=1)
     """Fewer items than this in a suite and the gate abstains."""
     min_gain: float = Field(default=0.0, ge=0.0, lt=1.0)

@@ -277,23 +277,42 @@ class EvalReport(Record):
         return sum(o.score for o in self.outcomes) / max(len(self.outcomes), 1)
 
 
+class SliceTest(Record):
+    """A part of a suite on which a candidate lost more than the margin, beyond chance."""
+
+    slice: str
+    items: int
+    live: float
+    candidate: float
+    p_value: float
+    """Of the loss, corrected for the number of slices."""
+
+
 class SuiteTest(Record):
     """One suite's paired test of candidate against live."""
 
     suite: str
     kind: Literal["superiority", "non_inferiority"]
     items: int
+    planned: int = 0
+    """Items of the suite: more than `items` where asking stopped early."""
     live: float
     candidate: float
     difference: float
     interval: tuple[float, float]
     """95% bootstrap interval of the difference."""
     margin: float
+    level: float = 0.05
+    """This update's share of the promised error."""
     e_value: float
-    """Anytime-valid evidence for the claim; the claim stands at 1 / alpha."""
+    """Anytime-valid evidence for the claim."""
     e_against: float
     """Anytime-valid evidence against the claim."""
+    p_value: float | None = None
+    """Of the exact test of the claim; None where scores are graded."""
     mcnemar_p: float
+    slices: tuple[SliceTest, ...] = ()
+    """Slices that broke."""
     verdict: Verdict
     words: str
 
@@ -308,8 +327,15 @@ class GateReport(Record):
     """Digests of the eval reports."""
     tests: tuple[SuiteTest, ...]
     alpha: float
+    """The promised error, over all updates."""
+    level: float = 0.05
+    """What of it this update might spend."""
+    tested: bool = True
+    """False where nothing could be concluded: such a report spends nothing."""
     verdict: Verdict
     words: str
+    summary: tuple[str, ...] = ()
+    """The verdict for a reader in a hurry: learned, kept, how sure, what would have changed it."""
     created_at: datetime
 
 

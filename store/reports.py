@@ -75,6 +75,13 @@ class Reports:
             raise NotFoundError(f"no gate report {digest!r}", "the cycle's gate stage names it")
         return unpack(GateReport, row)
 
+    def gates(self) -> list[GateReport]:
+        """All gate reports, oldest first."""
+        query = select(gate_reports.c.record)
+        order = (gate_reports.c.created_at, gate_reports.c.digest)
+        with self._database.read() as db:
+            return [unpack(GateReport, row) for row in db.scalars(query.order_by(*order))]
+
     def gate_of(self, candidate: str) -> GateReport | None:
         """The newest gate report on a version name, None when it was never judged."""
         query = select(gate_reports.c.record).where(gate_reports.c.candidate == candidate)

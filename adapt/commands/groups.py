@@ -1,4 +1,4 @@
-"""The commands on a home of several words: source, cycles and versions, parsed only.
+"""The commands on a home of several words: source, cycles, versions and gate, parsed only.
 
 As perennial.py, it imports what does the work inside the commands.
 """
@@ -11,6 +11,7 @@ import typer
 source = typer.Typer(help="Where documents come from.", no_args_is_help=True)
 versions = typer.Typer(help="What users talk to, and what was tried.", invoke_without_command=True)
 cycles = typer.Typer(help="The updates so far.", invoke_without_command=True)
+gate = typer.Typer(help="What decides whether a candidate goes live.", no_args_is_help=True)
 
 Name = Annotated[str, typer.Argument(help="Name of a version.")]
 
@@ -112,3 +113,33 @@ def versions_rollback(context: typer.Context) -> None:
     from adapt.commands import swaps
 
     raise typer.Exit(swaps.roll_back(context.obj))
+
+
+@gate.command("show")
+def gate_show(
+    context: typer.Context,
+    name: Annotated[
+        str | None, typer.Argument(help="A version; the last judged if left out.")
+    ] = None,
+) -> None:
+    """The verdict on a candidate, in words and in full."""
+    from adapt.commands import gates
+
+    raise typer.Exit(gates.show(context.obj, name))
+
+
+@gate.command("calibrate")
+def gate_calibrate(
+    context: typer.Context,
+    runs: Annotated[int, typer.Option(min=100, help="Simulated updates of each kind.")] = 10_000,
+    years: Annotated[int, typer.Option(min=1, help="Simulated years of nightly updates.")] = 200,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    recorded: Annotated[
+        bool, typer.Option("--recorded", help="Also from the last judged candidate's answers.")
+    ] = False,
+    png: Annotated[Path | None, typer.Option(help="Write the operating curve.")] = None,
+) -> None:
+    """How often the gate errs, on updates whose effect is known."""
+    from adapt.commands import gates
+
+    raise typer.Exit(gates.calibrate(context.obj, runs, years, seed, recorded, png))

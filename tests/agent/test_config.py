@@ -95,7 +95,7 @@ def test_every_setting_says_what_it_is() -> None:
     [
         ("modle = 'x'", r"unknown setting modle from .*perennial\.toml .*did you mean model\?"),
         ("[engine]\nmax_lora = 1", r"did you mean engine\.max_loras?"),
-        ("[gate]\nzzz = 1", "known keys: alpha, margin, min_gain, min_items"),
+        ("[gate]\nzzz = 1", "known keys: alpha, margin, margins, min_gain, min_items"),
         ("[engine]\nmax_lora_rank = 27", r"engine\.max_lora_rank = 27 .*1, 8, 16.* or 512"),
         ("[server]\nport = 'http'", r"server\.port = 'http' from .*valid integer"),
         ("[gate]\nalpha = 2", r"gate\.alpha = 2 .*less than 1.*Default: 0\.05"),
