@@ -23,6 +23,7 @@ from adapt.evals.toolbench.simulator import Simulator
 from adapt.evals.toolbench.templates import made_reply
 from store.errors import EngineError, ToolFailed
 from tools.virtual_api.catalogue import Catalogue
+from tools.virtual_api.executor import Session
 
 Source = Literal["cache", "executor", "simulator", "template", "protocol"]
 """Who answered; `protocol` where the call never left the run."""
@@ -163,7 +164,6 @@ class Service:
 def universe(catalogue: Catalogue) -> Callable[[], Functions]:
     """The virtual universe, or a folder of tool files read by tools.virtual_api.folder, as a world:
     each query gets a fresh session."""
-    from tools.virtual_api.executor import Session
 
     def world() -> Functions:
         session = Session(catalogue)
