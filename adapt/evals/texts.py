@@ -26,7 +26,9 @@ from agent.engine import Reply
 _MARKUP = re.compile(r"\\(?:boxed|text|textbf|mathrm|mathbf)\{([^{}]{0,200})\}")
 _EMPHASIS = re.compile(r"\*\*|__|`+")
 _THOUGHT = "</think>"
-_NUMBER = re.compile(r"(?:(?<!\w)[-−–]\s?)?\$?(?<![\w.])(?:\d[\d,]*(?:\.\d+)?|\.\d+)")
+_NUMBER = re.compile(
+    r"(?:(?<!\w)[-−–]\s?)?\$?(?<![\d.])(?:(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?|\.\d+)"
+)
 _STATED = re.compile(r"\banswer(?:\s+(?:is|would be|must be)\b\s*:?|[\"']?\s*:)", re.IGNORECASE)
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
 _ARTICLES = re.compile(r"\b(?:a|an|the)\b")

@@ -61,7 +61,8 @@ def test_no_letter_or_two_letters_are_no_choice(text: str) -> None:
     ("text", "right"),
     [("1234", True), ("1,234", True), ("It costs $1,234.00.", True), ("5 + 6, so\n#### 1234", True),
      ("1234 apples", True), ("10-1234", True), ("-1234", False), ("−1234", False),
-     ("1234 or 1235", False), ("1234.5", False), ("none", False), ("12 34", False)],
+     ("1234 or 1235", False), ("1234.5", False), ("none", False), ("12 34", False),
+     ("1,2,3,1234", True), ("USD1234", True), ("4,1234", True), ("12,34", False)],
 )  # fmt: skip
 def test_the_last_number_of_a_reply_decides(text: str, right: bool) -> None:
     """Commas, currency and units aside; a sign counts."""
