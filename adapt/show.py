@@ -198,10 +198,10 @@ def gate_table(report: GateReport) -> Table:
     return table(rows, *columns, title="\n".join(report.summary) or report.words)
 
 
-def eval_rows(reports: Sequence[EvalReport], seconds: Sequence[float] = ()) -> list[dict[str, Any]]:
+def eval_rows(reports: Sequence[EvalReport]) -> list[dict[str, Any]]:
     """One row per suite and, where there are several, per slice: mean, 95% interval, items."""
     rows: list[dict[str, Any]] = []
-    for place, report in enumerate(reports):
+    for report in reports:
         slices = sorted({o.slice for o in report.outcomes})
         groups = {"all": list(report.outcomes)}
         if len(slices) > 1:
@@ -209,14 +209,11 @@ def eval_rows(reports: Sequence[EvalReport], seconds: Sequence[float] = ()) -> l
         for name, outcomes in groups.items():
             scores = [o.score for o in outcomes]
             low, high = wilson(sum(scores), len(scores))
-            row: dict[str, Any] = {
+            rows.append({
                 "suite": report.suite, "slice": name, "mean": sum(scores) / max(len(scores), 1),
                 "low": low, "high": high, "items": len(scores),
                 "faults": sum(o.error is not None for o in outcomes),
-            }  # fmt: skip
-            if name == "all" and place < len(seconds):
-                row["seconds"] = round(seconds[place], 1)
-            rows.append(row)
+            })  # fmt: skip
     return rows
 
 

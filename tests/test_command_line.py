@@ -90,7 +90,9 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         process.wait()
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["versions", "--help"], ["up", "--help"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["versions", "--help"], ["up", "--help"], ["eval", "--help"]]
+)
 def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
     code = (
         "import sys, perennial\n"
@@ -130,7 +132,7 @@ def test_what_is_said_of_a_wrong_name_folder_and_number(run: Run, home: Path) ->
         (("versions", "show", "v9"), "no version 'v9'", "v0-bbbbbb"),
         (("versions", "verify", "v9"), "no version 'v9'", "v0-bbbbbb"),
         (("cycles", "show", "3"), "no cycle 3", "none yet"),
-        (("eval", "nonsense"), "no suite 'nonsense'", "pico"),
+        (("eval", "run", "nonsense"), "no suite 'nonsense'", "perennial eval list"),
     ]:
         ran = run("--home", home, *arguments)
         assert (ran.code, ran.out) == (2, ""), arguments

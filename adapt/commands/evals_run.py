@@ -171,7 +171,8 @@ def _show(options: Options, runs: Sequence[Run]) -> int:
         "reports": [one.report.digest for one in runs],
         "runs": [str(one.folder) for one in runs],
     }
-    measures = measures_of([o for one in runs for o in one.report.outcomes])
+    # Each suite has its own measures: all of them beside one another would not fit.
+    measures = measures_of(runs[0].report.outcomes) if len(runs) == 1 else []
     columns = ("suite", "slice", "mean", "low", "high", "items", "invalid", "faults", *measures)
     title = f"{runs[0].model}, 95% intervals"
     options.put(value, table(shown, *columns, "seconds", title=title))
