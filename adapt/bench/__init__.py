@@ -18,6 +18,7 @@ BENCHMARKS = {
     "kva": "adapt.bench.kva:run",
     "kva-pico": "adapt.bench.kva:run_pico",
     "implant": "adapt.bench.implant:run",
+    "eval": "adapt.bench.evals:run",
 }
 """Name -> "module:function"."""
 

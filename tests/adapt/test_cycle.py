@@ -15,6 +15,7 @@ from tiny_models import build_tiny_model, write_general_corpus
 from adapt.ahead import prepare
 from adapt.cycle import run_cycle
 from adapt.evals.encyclopedia import articles
+from adapt.evals.pairs import WATCHED
 from adapt.events import silent
 from store import Home, Store
 from store.embeddings import HashEmbedder
@@ -142,7 +143,9 @@ def test_what_was_made_ahead_is_used_and_changes_nothing(
             learned = store.reports.get_eval(
                 outputs(cycle, CycleStage.EVALUATE)["reports"]["learned"]["live"]  # type: ignore[index]
             )
-            assert asked[first:].count(base) == len(learned.outcomes)
+            # Of each suite that was asked ahead, a few answers are asked again.
+            again = asked[first:].count(base) - len(learned.outcomes)
+            assert 0 < again <= 3 * WATCHED
             assert not (home.cycles / "0001" / "attribute" / "child").exists()
             assert scored.stat().st_mtime_ns == when
             assert outputs(cycle, CycleStage.COMPOSE) == outputs(undisturbed, CycleStage.COMPOSE)
