@@ -12,7 +12,7 @@ from rich.console import Group
 
 from adapt.base import skill_vector
 from adapt.commands import Options
-from adapt.cycle_choosing import Candidate, ask_all, best_scale, candidates_of, parts_of
+from adapt.cycle_choosing import Candidate, ask_all, best_scale, candidates_of, parts_of, race
 from adapt.evals.items import Suite
 from adapt.evals.suites import learned_suite
 from adapt.runtime import Runtime, open_runtime
@@ -24,11 +24,13 @@ from store.records import CycleStage, Version
 
 
 def sweep(
-    options: Options, version: str | None, scales: Sequence[float], vector: Path | None, items: int
-) -> int:
+    options: Options, version: str | None, scales: Sequence[float], vector: Path | None, items: int,
+    every: bool,
+) -> int:  # fmt: skip
     """Compose the version's rows with the vector at each scale, and ask what its cycle held out.
 
-    Nothing is kept of it: the live version stays, and no version is made.
+    The scales race, as in an update, unless `every` item is to be asked of each. Nothing is kept of
+    it: the live version stays, and no version is made.
     """
     if not scales or not all(0 <= scale < math.inf for scale in scales):
         raise ConfigError(f"scales {list(scales)}", "give one or more, each 0 or above")
@@ -39,7 +41,7 @@ def sweep(
         read_card(vector)
     settings = options.settings(update__skill_vector=vector)
     with CycleView() as view:
-        value = asyncio.run(_sweep(settings, version, scales, items, view))
+        value = asyncio.run(_sweep(settings, version, scales, items, every, view))
     rows = [{**row, "mean": f"{row['mean']:.3f}", "low": f"{row['low']:.3f}",
              "high": f"{row['high']:.3f}"} for row in value["scales"]]  # fmt: skip
     words = (
@@ -51,17 +53,19 @@ def sweep(
 
 
 async def _sweep(
-    settings: Any, name: str | None, scales: Sequence[float], items: int, view: CycleView
-) -> dict[str, Any]:
+    settings: Any, name: str | None, scales: Sequence[float], items: int, every: bool,
+    view: CycleView,
+) -> dict[str, Any]:  # fmt: skip
     async with open_runtime(settings, view.engine) as runtime:
         version = runtime.store.versions.get(name or runtime.live())
         suite = _asked(runtime, version, items)
         with tempfile.TemporaryDirectory(prefix="perennial-sweep-") as folder:
             view.moving(f"composing {version.name} at {len(scales)} scales")
             made = await asyncio.to_thread(_composed, runtime, version, scales, Path(folder))
-            view.moving(f"asking {len(made)} x {len(suite.items)} questions")
+            view.moving(f"asking {len(made)} candidates of {len(suite.items)} questions")
             began = time.monotonic()
-            scores = await ask_all(runtime.engine, settings, made, suite)
+            asking = ask_all if every else race
+            scores = await asking(runtime.engine, settings, made, suite)
             seconds = time.monotonic() - began
     rows = []
     for scale, each in scores.items():

@@ -187,6 +187,9 @@ def skill_sweep(
         Path | None, typer.Option(help="Another vector than the home's.", metavar="DIR")
     ] = None,
     items: Annotated[int, typer.Option(min=1, help="Most questions asked of each.")] = 160,
+    every: Annotated[
+        bool, typer.Option("--every", help="Ask each all questions, not the better ones more.")
+    ] = False,
 ) -> None:
     """Ask one update at several strengths of the vector, side by side in one engine."""
     from adapt.commands import sweep as body
@@ -195,4 +198,4 @@ def skill_sweep(
         wanted = [float(part) for part in scales.split(",")]
     except ValueError:
         raise typer.BadParameter(f"{scales!r} is no list of numbers such as 0,0.5,1") from None
-    raise typer.Exit(body.sweep(context.obj, version, wanted, vector, items))
+    raise typer.Exit(body.sweep(context.obj, version, wanted, vector, items, every))

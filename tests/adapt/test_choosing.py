@@ -1,13 +1,15 @@
 """How lambda is chosen: by more than chance, from candidates in one engine, none left behind."""
 
 import asyncio
+from collections import Counter
 from pathlib import Path
 
 import pytest
 from fake_runtime import add_version, fake_runtime, settings_of
 
-from adapt.cycle_choosing import Candidate, best_scale, choose, scales_of
+from adapt.cycle_choosing import Candidate, best_scale, choose, race, scales_of
 from adapt.cycle_context import Context
+from adapt.evals.suites import choosing_suite
 from adapt.synthesize import synthesize
 from agent.config import UpdateSettings
 from agent.engine import Engine
@@ -80,6 +82,32 @@ def test_candidates_are_asked_what_is_for_choosing_alone(tmp_path: Path) -> None
     asyncio.run(scenario())
 
 
+def test_a_race_asks_the_better_ones_more_and_costs_less_than_two(tmp_path: Path) -> None:
+    """The worst of five are left behind early; the best and the usual one go to the end."""
+    suite = choosing_suite(some_examples(), 60)
+    count = len(suite.items)
+
+    async def scenario() -> None:
+        async with fake_runtime(settings_of(tmp_path / "home")) as runtime:
+            scales = (0.0, 0.5, 1.0, 1.5, 2.0)
+            made = [candidate(runtime.store, s, n) for n, s in enumerate(scales, 5)]
+            right = {i.messages[-1].content: str(i.check["values"][0]) for i in suite.items}
+            asked: Counter[str] = Counter()
+
+            def answer(model: str, messages: list[dict], tools: list[dict]) -> str:
+                asked[model] += 1
+                knows = model == made[3].trial or (model == made[4].trial and asked[model] % 2)
+                return right[messages[-1]["content"]] if knows else "no idea"
+
+            runtime.engine = Engine(Path("-"), transport=FakeVllm(answer, served_name="v0"))
+            scores = await race(runtime.engine, runtime.settings, made, suite)
+            assert asked.total() <= 2 * count
+            assert len(scores[1.5]) == len(scores[1.0]) > len(scores[2.0]) > len(scores[0.0])
+            assert best_scale(scores) == 1.5
+
+    asyncio.run(scenario())
+
+
 def test_an_engine_fault_chooses_nothing(tmp_path: Path) -> None:
     """And leaves no candidate in the engine."""
 
@@ -90,7 +118,7 @@ def test_an_engine_fault_chooses_nothing(tmp_path: Path) -> None:
             context = Context(runtime, 1, CycleStage.COMPOSE, lambda _: None)
             fake = FakeVllm(lambda *_: "?", served_name=runtime.base.version_name)
             runtime.engine = Engine(Path("-"), transport=fake)
-            fake.fail("/chat/completions")
+            fake.fail("/chat/completions", 404)
             with pytest.raises(StageError, match="while lambda was chosen"):
                 await choose(context, made)
             assert not any(n.startswith("trial-") for n in await runtime.engine.models())
