@@ -43,6 +43,26 @@ def eval_run(
     ] = None,
     data: Data = HERE,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first N items.")] = None,
+    sample: Annotated[
+        int | None, typer.Option(min=1, help="N items of all slices, always the same ones.")
+    ] = None,
+    method: Annotated[str | None, typer.Option(help="Of stabletoolbench: react, or dfsdt.")] = None,
+    limits: Annotated[
+        str | None, typer.Option(help="Of stabletoolbench: where runs stop, or toolbench's.")
+    ] = None,
+    form: Annotated[
+        str | None, typer.Option("--format", help="Of stabletoolbench: functions, or text.")
+    ] = None,
+    cache: Annotated[
+        Path | None, typer.Option(help="Of stabletoolbench: folder of recorded replies.")
+    ] = None,
+    simulator: Annotated[
+        str | None,
+        typer.Option(help="Of stabletoolbench: URL of a model that plays the APIs, or `self`."),
+    ] = None,
+    simulator_model: Annotated[
+        str | None, typer.Option(help="Its name; its key is read from SIMULATOR_API_KEY.")
+    ] = None,
     concurrency: Annotated[int, typer.Option(min=1, help="Items under way at once.")] = 64,
     max_tokens: Annotated[
         int | None, typer.Option(min=1, help="Most tokens of one answer.")
@@ -56,10 +76,12 @@ def eval_run(
 ) -> None:
     """Ask a model; a run that was stopped goes on. Exit code 1 on engine faults."""
     from adapt.commands.evals_run import Request, run
+    from adapt.commands.evals_toolbench import Playing
 
+    playing = Playing(method, limits, form, cache, simulator, simulator_model)
     request = Request(
-        version, model, endpoint, data, limit, concurrency, max_tokens, out, fresh
-    )  # fmt: skip
+        version, model, endpoint, data, limit, sample, concurrency, max_tokens, out, fresh, playing
+    )
     raise typer.Exit(run(context.obj, suites, request))
 
 
@@ -117,8 +139,54 @@ def eval_selfcheck(
         list[str] | None, typer.Argument(metavar="NAME", help="All without a name.")
     ] = None,
     data: Data = HERE,
+    run: Annotated[
+        str | None,
+        typer.Option(metavar="RUN", help="A run of bfcl: its replies are marked by bfcl-eval too."),
+    ] = None,
 ) -> None:
     """Check the scorers: gold answers pass, spoiled ones never do. Exit code 1 when not."""
-    from adapt.commands.evals_show import selfcheck
+    from adapt.commands.evals_check import selfcheck
 
-    raise typer.Exit(selfcheck(context.obj, names or [], data))
+    raise typer.Exit(selfcheck(context.obj, names or [], data, run))
+
+
+@evals.command("judge")
+def eval_judge(
+    context: typer.Context,
+    run: Named,
+    endpoint: Annotated[
+        str, typer.Option(help="The judge's URL; its key is read from OPENAI_API_KEY.")
+    ],
+    model: Annotated[str, typer.Option(help="The judge's name there.")],
+    against: Annotated[
+        str | None, typer.Option(metavar="RUN", help="A run of the same queries to win against.")
+    ] = None,
+    rounds: Annotated[int, typer.Option(min=1, help="How often each answer is judged.")] = 3,
+) -> None:
+    """A model's opinion of a run of stabletoolbench (SoPR, SoWR); one that was stopped goes on.
+    Exit code 1 when verdicts are missing."""
+    from adapt.commands.evals_judge import Judging, judge
+
+    raise typer.Exit(judge(context.obj, run, against, Judging(endpoint, model, rounds)))
+
+
+@evals.command("likelihood")
+def eval_likelihood(
+    context: typer.Context,
+    version: Annotated[
+        str | None, typer.Option(help="A version of the home; the live one without it.")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="A model alone: `pico`, a folder, a hub name.")
+    ] = None,
+    texts: Annotated[
+        Path | None, typer.Option(help="A text or .jsonl file instead of the pinned texts.")
+    ] = None,
+    against: Annotated[
+        str | None, typer.Option(metavar="VERSION", help="Diverged from what; the base without it.")
+    ] = None,
+) -> None:
+    """Perplexity on pinned texts, and how far a version's next tokens are from the base's."""
+    from adapt.commands.evals_likelihood import Asked, likelihood
+
+    raise typer.Exit(likelihood(context.obj, Asked(version, model, texts, against)))

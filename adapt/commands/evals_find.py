@@ -5,7 +5,7 @@ from pathlib import Path
 from adapt.commands import Options
 from adapt.evals.results import Run, find_run
 from store import Home, Store
-from store.errors import NotFoundError
+from store.errors import ConfigError, NotFoundError
 from store.records import EvalReport
 
 
@@ -24,6 +24,25 @@ def run_named(options: Options, name: str, suite: str | None = None) -> Run:
             if len(name) == 64:
                 return Run(store.reports.get_eval(name))
     raise NotFoundError(f"no run {name!r}", _what_there_is(home.evals))
+
+
+def refuse_other_setting(first: Run, second: Run) -> None:
+    """ConfigError where two runs were played by other settings: their digests differ as well, but
+    do not say why."""
+    if first.asked is None or second.asked is None:
+        return
+    one, other = first.asked.setting, second.asked.setting
+    unlike = [
+        f"{name} {one.get(name)!r} and {other.get(name)!r}"
+        for name in sorted(one.keys() | other.keys())
+        # The place of recorded replies is no part of what is asked; the replies are.
+        if name != "cache" and one.get(name) != other.get(name)
+    ]
+    if unlike and first.asked.suite == second.asked.suite:
+        raise ConfigError(
+            f"the two were played by different settings: {', '.join(unlike)}",
+            "run one of them again with the other's; `perennial eval judge` compares their answers",
+        )
 
 
 def _newest(version: str, reports: list[EvalReport], suite: str | None) -> EvalReport:

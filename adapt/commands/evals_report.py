@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from adapt.commands import Options, refuse_folders
-from adapt.commands.evals_find import run_named
+from adapt.commands.evals_find import refuse_other_setting, run_named
 from adapt.evals.html_report import page
 from adapt.evals.inspect_log import inspect_log
 from store.errors import ConfigError
@@ -31,6 +31,8 @@ def report(
     written: dict[str, str] = {}
     if html is not None:
         other = run_named(options, against, suite) if against else None
+        if other is not None:
+            refuse_other_setting(other, run)
         write_atomic(html, page(run, other))
         written["html"] = str(html)
     if inspect is not None:

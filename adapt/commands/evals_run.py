@@ -1,21 +1,27 @@
 """`perennial eval run`: suites asked of a model, in run folders that go on after any stop."""
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from adapt.commands import Options, refuse_below_file
+from adapt.commands.evals_show import trivial_rows
+from adapt.commands.evals_toolbench import SUITE, Playing
+from adapt.evals import benchmarks, trivial
 from adapt.evals.asking import Asker, Decoding, decoding_of
 from adapt.evals.folders import Asked, RunFolder, plain_name
 from adapt.evals.journal import open_journal
-from adapt.evals.named import PICO, Named, suites_named
+from adapt.evals.named import PICO, Named, Part, check_names, suites_named
 from adapt.evals.results import ALL, Run, measures_of, open_run, slice_rows
 from adapt.evals.runner import ask_suite
 from adapt.evals.target import Target, choose
+from adapt.evals.trivial import trivial_of
 from adapt.evals.watch import Watch
 from adapt.show import CycleView, stderr, table
+from agent.engine import Engine
 from store import Home, Store
 from store.errors import ConfigError, NotFoundError, PerennialError
 from store.records import EvalReport
@@ -33,10 +39,13 @@ class Request:
     endpoint: str | None = None
     data: Path = Path("data")
     limit: int | None = None
+    sample: int | None = None
     concurrency: int = 64
     max_tokens: int | None = None
     out: Path | None = None
     fresh: bool = False
+    playing: Playing = field(default_factory=Playing)
+    """How ToolBench is played."""
 
 
 @dataclass(frozen=True)
@@ -50,12 +59,19 @@ class Job:
 
 def run(options: Options, names: Sequence[str], request: Request) -> int:
     """Ask what is not asked yet, and show a row per suite and slice. 1 on engine faults."""
-    suites = suites_named(names, request.data, request.limit)
+    check_names(names)
+    if request.limit is not None and request.sample is not None:
+        raise ConfigError(
+            "--limit and --sample are two ways to take a part", "leave one of them out"
+        )
+    request.playing.check(list(names))
     if PICO in names and not (request.version or request.model or request.endpoint):
         # It is about the model as it ships: a home may hold another, or what was learned.
         request = replace(request, model=PICO)
     settings = options.settings(model=None if request.endpoint else request.model)
     target = choose(settings, request.version, request.model, request.endpoint)
+    loaders = {SUITE: request.playing.loader(target)}
+    suites = suites_named(names, request.data, Part(request.limit, request.sample, loaders))
     decoding = decoding_of(settings)
     if request.max_tokens is not None:
         decoding = replace(decoding, max_tokens=request.max_tokens)
@@ -68,6 +84,9 @@ def run(options: Options, names: Sequence[str], request: Request) -> int:
         except (KeyboardInterrupt, PerennialError):
             _say_how_to_go_on(todo, request.fresh)
             raise
+    for job in jobs:
+        if job.named.label in benchmarks.names():
+            trivial.keep(job.folder.path, job.asked.suite_digest, job.named.suite.items)
     runs = [open_run(job.folder.path) for job in jobs]
     if target.source == "version":
         with Store.open(Home(settings.home)) as store:
@@ -84,7 +103,9 @@ def _jobs(
     for named in suites:
         asked = Asked(
             label=named.label, suite=named.suite.name, suite_digest=named.suite.digest,
-            items=len(named.suite.items), limit=request.limit, source=target.source,
+            items=len(named.suite.items), limit=request.limit, sample=request.sample,
+            setting=request.playing.recorded(target) if named.label == SUITE else {},
+            source=target.source,
             model=target.model, shown=target.shown, endpoint=target.endpoint,
             decoding=asdict(decoding),
         )  # fmt: skip
@@ -104,16 +125,30 @@ async def _ask(
 ) -> None:
     """Ask each suite in turn; its report is written as soon as it is through."""
     async with target.opened(view.engine) as engine:
-        asker = Asker(engine, target.model, decoding, foreign=target.source == "endpoint")
+        foreign = target.source == "endpoint"
         for job in jobs:
             if aside := job.folder.begin(job.asked, fresh=request.fresh):
                 _say(view, f"the earlier run is kept as {aside}")
             try:
-                report = await _ask_one(asker, job, request.concurrency, view)
+                async with _extras(job, target, engine, request.playing) as extras:
+                    asker = Asker(engine, target.model, decoding, foreign, extras)
+                    report = await _ask_one(asker, job, request.concurrency, view)
             except ExceptionGroup as group:
                 # One worker stopped the others: what it says is for people, the group is not.
                 raise _first(group) from group
             job.folder.finish(report)
+
+
+@asynccontextmanager
+async def _extras(
+    job: Job, target: Target, engine: Engine, playing: Playing
+) -> AsyncIterator[dict[str, Any]]:
+    """What the players of a suite take besides."""
+    if job.named.label != SUITE:
+        yield {}
+        return
+    async with playing.opened(target, engine) as extras:
+        yield extras
 
 
 async def _ask_one(asker: Asker, job: Job, concurrency: int, view: CycleView) -> EvalReport:
@@ -163,6 +198,7 @@ def _show(options: Options, runs: Sequence[Run]) -> int:
         own[0]["seconds"] = round(one.report.engine["seconds"], 1)
         rows += own
         shown += own if len(own) <= SLICES_SHOWN else own[:1]
+        shown += [{"suite": one.label, **row} for row in trivial_rows(one)]
     value = {
         "version": runs[0].report.version,
         "suites": rows,
@@ -170,6 +206,7 @@ def _show(options: Options, runs: Sequence[Run]) -> int:
         "seconds": round(sum(one.report.engine["seconds"] for one in runs), 1),
         "reports": [one.report.digest for one in runs],
         "runs": [str(one.folder) for one in runs],
+        "trivial": {one.label: told for one in runs if (told := trivial_of(one))},
     }
     # Each suite has its own measures: all of them beside one another would not fit.
     measures = measures_of(runs[0].report.outcomes) if len(runs) == 1 else []

@@ -1,4 +1,4 @@
-"""`perennial eval list`, `show`, `compare` and `selfcheck`: what there is, and what came of it."""
+"""`perennial eval list`, `show` and `compare`: what there is, and what came of it."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from adapt.commands import Options
-from adapt.commands.evals_find import run_named
+from adapt.commands.evals_find import refuse_other_setting, run_named
 from adapt.evals.compare import Comparison, Difference, Pair, compare
 from adapt.evals.journal import Entry
 from adapt.evals.named import list_suites
-from adapt.evals.results import label_of, measures_of, reasons, slice_rows, worst
+from adapt.evals.results import ALL, Run, label_of, measures_of, reasons, slice_rows, worst
 from adapt.evals.transcript import readable, shown_message
-from adapt.show import CycleView, stderr, stdout, table
+from adapt.evals.trivial import trivial_of
+from adapt.show import stderr, stdout, table
 
 ANSWER_SHOWN = 60
 """Characters of an answer in a table."""
@@ -56,6 +57,8 @@ def show(
     rows = slice_rows(outcomes)
     columns = ("slice", "mean", "low", "high", "items", "invalid", "faults", *measures_of(outcomes))
     title = f"{run.label} of {run.model}, 95% intervals"
+    if run.asked and run.asked.setting:
+        title += f"; {', '.join(f'{k} {v}' for k, v in run.asked.setting.items() if v)}"
     if not run.finished:
         title += f"; unfinished: {len(outcomes)} of {run.items} items"
     why = reasons(outcomes)
@@ -63,13 +66,23 @@ def show(
         "suite": run.label, "model": run.model, "digest": run.report.digest,
         "suite_digest": run.report.suite_digest, "decoding": run.report.decoding,
         "finished": run.finished, "slices": rows, "reasons": [list(pair) for pair in why],
-        "folder": str(run.folder) if run.folder else None,
+        "folder": str(run.folder) if run.folder else None, "trivial": trivial_of(run),
+        "setting": run.asked.setting if run.asked else {},
     }  # fmt: skip
-    options.put(value, table(rows, *columns, title=title))
+    options.put(value, table([*rows, *trivial_rows(run)], *columns, title=title))
     if why and not options.as_json:
         said = [{"why": readable(text), "items": count} for text, count in why]
         options.put(None, table(said, "items", "why", title="\nmost frequent reasons"))
     return 0
+
+
+def trivial_rows(run: Run) -> list[dict[str, Any]]:
+    """A row for each agent that looks at no question, as those of slices; none where they are not
+    known."""
+    told = trivial_of(run) or {}
+    return [
+        {"slice": f"({agent.replace('_', ' ')})", **slices[ALL]} for agent, slices in told.items()
+    ]
 
 
 def _transcript(options: Options, entry: Entry) -> None:
@@ -93,6 +106,7 @@ def _transcript(options: Options, entry: Entry) -> None:
 def compare_runs(options: Options, first: str, second: str, suite: str | None) -> int:
     """Two runs paired by item."""
     a, b = run_named(options, first, suite), run_named(options, second, suite)
+    refuse_other_setting(a, b)
     result = compare(a.report, b.report)
     value = {
         "first": a.model, "second": b.model, "suite": b.label,
@@ -138,34 +152,3 @@ def _listed(pairs: Sequence[Pair]) -> str:
 def _short(text: str) -> str:
     line = " ".join(readable(text).split())
     return line if len(line) <= ANSWER_SHOWN else line[: ANSWER_SHOWN - 3] + "..."
-
-
-def selfcheck(options: Options, names: Sequence[str], data: Path) -> int:
-    """Whether the scorers pass every gold answer and no spoiled one. 1 when not."""
-    from adapt.evals.selfcheck import selfcheck
-
-    with CycleView() as view:
-
-        def progress(name: str, items: int) -> None:
-            view.moving(f"checking {name}: {items} items")
-
-        found = selfcheck(data, list(names), progress)
-    benchmarks: dict[str, Any] = found["benchmarks"]
-    rows = [
-        {
-            "benchmark": name,
-            **{key: told[key] for key in ("items", "gold", "exceptions")},
-            # Of spoiled answers none may pass: 0 of those tried is well.
-            **{c: f"{n['passed']} of {n['tried']}" for c, n in told["corruptions"].items()},
-            **told["trivial"],
-        }
-        for name, told in benchmarks.items()
-    ]
-    columns = dict.fromkeys(key for row in rows for key in row)
-    options.put(found, table(rows, *columns))
-    for name, why in found["skipped"].items():
-        stderr().print(f"skipped {name}: {why}", markup=False, highlight=False)
-    for failure in found["failures"]:
-        said = " ".join(failure[key] for key in ("benchmark", "item", "what", "detail"))
-        stderr().print(readable(f"failed: {said}"), markup=False, highlight=False)
-    return 0 if found["ok"] else 1

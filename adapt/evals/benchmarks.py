@@ -54,6 +54,10 @@ class Case:
     gold: Gold
 
 
+Loader = Callable[[Path], Iterable[Case]]
+"""Reads a folder of files into cases, in their order."""
+
+
 @dataclass(frozen=True)
 class Benchmark:
     """One published benchmark. `load` reads its folder of files, in their order."""
@@ -61,7 +65,7 @@ class Benchmark:
     name: str
     about: str
     """One line: what it asks, and how it is scored."""
-    load: Callable[[Path], Iterable[Case]]
+    load: Loader
     folder: str = ""
     """Folder of its files under the data folder, where it is not called as the benchmark."""
     exceptions: Mapping[str, str] = field(default_factory=dict)
@@ -91,22 +95,24 @@ def folder_of(name: str, data: Path) -> Path:
     return folder
 
 
-def cases(name: str, data: Path, limit: int | None = None) -> Iterator[Case]:
-    """The items of a benchmark with their gold; the first `limit`.
+def cases(
+    name: str, data: Path, limit: int | None = None, load: Loader | None = None
+) -> Iterator[Case]:
+    """The items of a benchmark with their gold; the first `limit`. `load` is instead of its own.
 
     ConfigError where two items have one name.
     """
     seen: set[str] = set()
-    for case in islice(find(name).load(folder_of(name, data)), limit):
+    for case in islice((load or find(name).load)(folder_of(name, data)), limit):
         if case.item.name in seen:
             raise ConfigError(f"{name} has two items {case.item.name!r}", "mend its files")
         seen.add(case.item.name)
         yield case
 
 
-def suite_of(name: str, data: Path, limit: int | None = None) -> Suite:
+def suite_of(name: str, data: Path, limit: int | None = None, load: Loader | None = None) -> Suite:
     """A benchmark as a suite; items that ask and want the same are in it once."""
-    distinct = {case.item.digest: case.item for case in cases(name, data, limit)}
+    distinct = {case.item.digest: case.item for case in cases(name, data, limit, load)}
     return Suite(name=name, items=tuple(distinct.values()))
 
 

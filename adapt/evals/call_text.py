@@ -48,6 +48,8 @@ def shallow(value: Any) -> bool:
     """Whether a value is nested at most MAX_DEPTH deep. Walks by levels, so no depth breaks it."""
     level = _containers([value])
     for _ in range(MAX_DEPTH):
+        if not level:
+            break
         level = _containers(
             inner
             for outer in level

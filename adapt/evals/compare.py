@@ -85,7 +85,7 @@ def refuse_unlike(first: EvalReport, second: EvalReport) -> None:
     if first.suite_digest != second.suite_digest:
         raise ConfigError(
             f"the two were asked different items: {_suite(first)} and {_suite(second)}",
-            "run both with the same suite, files and --limit",
+            "run both with the same suite, files, --limit and --sample",
         )
     if first.decoding != second.decoding:
         keys = sorted(first.decoding.keys() | second.decoding.keys())

@@ -21,7 +21,7 @@ from store.records import EvalReport, Record, digest_of, utc_now
 
 RUN, ITEMS, REPORT = "run.json", "items.jsonl", "report.json"
 _R = TypeVar("_R", bound=Record)
-_NAMED = ("label", "limit", "source", "endpoint", "model", "decoding")
+_NAMED = ("label", "limit", "sample", "setting", "source", "endpoint", "model", "decoding")
 """Fields that tell one run from another; a run goes on only where all of them are the same."""
 
 
@@ -34,6 +34,10 @@ class Asked(Record):
     suite_digest: str
     items: int
     limit: int | None = None
+    sample: int | None = None
+    setting: dict[str, Any] = Field(default_factory=dict)
+    """How the items are played, where that can be chosen; what of it changes a question or a reply
+    is in the suite's digest too."""
     source: Literal["version", "model", "endpoint"]
     """A version of a home, a model alone, or an endpoint that is not ours."""
     model: str

@@ -21,6 +21,7 @@ from adapt.evals.results import (
     worst,
 )
 from adapt.evals.transcript import MOST, calls_of, readable, text_of
+from adapt.evals.trivial import trivial_of
 from store.records import ItemOutcome
 
 WRONG_SHOWN, RIGHT_SHOWN, CHANGED_SHOWN = 200, 20, 200
@@ -80,6 +81,7 @@ def page(run: Run, against: Run | None = None) -> str:
         against=against,
         compared=compared,
         whole=rows[0],
+        trivial=trivial_of(run) or {},
         slices=rows[1:],
         measures=measures_of(outcomes),
         reasons=reasons(outcomes, 8),
@@ -116,6 +118,9 @@ def _facts(run: Run) -> list[tuple[str, str]]:
     report = run.report
     decoding = ", ".join(f"{name} {value}" for name, value in report.decoding.items())
     facts = [("suite", f"{run.label}, digest {report.suite_digest[:12]}"), ("decoding", decoding)]
+    if run.asked and run.asked.setting:
+        told = ", ".join(f"{name} {value}" for name, value in run.asked.setting.items() if value)
+        facts.append(("played by", told))
     if run.asked and run.asked.endpoint:
         facts.append(("endpoint", run.asked.endpoint))
     if seconds := report.engine.get("seconds"):

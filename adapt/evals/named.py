@@ -4,12 +4,14 @@ Builds suites and asks nothing. Called by `perennial eval`.
 """
 
 import difflib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from adapt.evals import benchmarks
+from adapt.evals.benchmarks import Loader
 from adapt.evals.items import Suite
+from adapt.evals.sampling import sampled
 from adapt.evals.suites import (
     PICO_SIZES,
     general_suite,
@@ -41,6 +43,16 @@ class Named:
 
 
 @dataclass(frozen=True)
+class Part:
+    """Which items of a suite: the first `limit`, a `sample` of so many, or all."""
+
+    limit: int | None = None
+    sample: int | None = None
+    loaders: Mapping[str, Loader] = field(default_factory=dict)
+    """How a published suite is read, where it is not as its benchmark says."""
+
+
+@dataclass(frozen=True)
 class Listed:
     """A line of the list of suites."""
 
@@ -54,21 +66,26 @@ class Listed:
     """Why it cannot be asked."""
 
 
-def suites_named(names: Sequence[str], data: Path, limit: int | None = None) -> list[Named]:
-    """The suites behind names, each once, with at most `limit` items (the first ones).
+def suites_named(names: Sequence[str], data: Path, part: Part = Part()) -> list[Named]:
+    """The suites behind names, each once.
 
     NotFoundError for a name that there is not, and for a published one without files in `data`.
     """
+    check_names(names)
+    found: dict[str, Named] = {}
+    for name in names:
+        for one in _suites(name, data, part):
+            found.setdefault(one.label, one)
+    return list(found.values())
+
+
+def check_names(names: Sequence[str]) -> None:
+    """NotFoundError for a name that there is not."""
     for name in names:
         if name not in known_names():
             near = difflib.get_close_matches(name, known_names(), n=3, cutoff=0.5)
             ways = f"did you mean {' or '.join(near)}?" if near else "perennial eval list"
             raise NotFoundError(f"no suite {name!r}", ways)
-    found: dict[str, Named] = {}
-    for name in names:
-        for one in _suites(name, data, limit):
-            found.setdefault(one.label, one)
-    return list(found.values())
 
 
 def known_names() -> list[str]:
@@ -76,19 +93,24 @@ def known_names() -> list[str]:
     return [PICO, *(f"{PICO}/{part}" for part in PICO_SIZES), *_OWN, *benchmarks.names()]
 
 
-def _suites(name: str, data: Path, limit: int | None) -> Iterator[Named]:
+def _suites(name: str, data: Path, part: Part) -> Iterator[Named]:
     if name in _OWN:
-        yield Named(name, _OWN[name](SEED, limit or ITEMS))
+        yield Named(name, _cut(_OWN[name](SEED, part.limit or ITEMS), part))
     elif name in benchmarks.names():
-        suite = benchmarks.suite_of(name, data, limit)
+        suite = benchmarks.suite_of(name, data, part.limit, part.loaders.get(name))
         if not suite.items:
             raise ConfigError(f"the files of {name} in {data} hold no items", "get them again")
-        yield Named(name, suite)
+        yield Named(name, _cut(suite, part))
     else:
-        for part in pico_suites(SEED, ITEMS):
-            label = f"{PICO}/{part.name}"
+        for one in pico_suites(SEED, ITEMS):
+            label = f"{PICO}/{one.name}"
             if name in (PICO, label):
-                yield Named(label, Suite(name=part.name, items=part.items[:limit]))
+                yield Named(label, _cut(one, part))
+
+
+def _cut(suite: Suite, part: Part) -> Suite:
+    items = suite.items[: part.limit]
+    return Suite(name=suite.name, items=tuple(sampled(items, part.sample)))
 
 
 def list_suites(data: Path) -> Iterator[Listed]:

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from adapt.evals import benchmarks
+from adapt.evals import benchmarks, trivial
 from adapt.evals.benchmarks import Case, Gold
-from adapt.evals.corruptions import CORRUPTIONS, offered_calls, spoiled
+from adapt.evals.corruptions import CORRUPTIONS, spoiled
 from adapt.evals.marks import Mark
 from adapt.evals.replaying import ONLY_CALLS, OWN, mark_of, own_cases
 from store.errors import NotFoundError, UserError
@@ -23,8 +23,6 @@ Progress = Callable[[str, int], None]
 """(benchmark, items done)."""
 OWN_ITEMS = 64
 """Items of each suite of the universe."""
-ABSTAINS = "I cannot help with that."
-_TRIVIAL = ("abstains", "calls_everything")
 _SHARES = frozenset({"toolbench"})
 """Kinds whose score is a share: spoiling lowers it, and does not make it 0."""
 _NAMED = 20
@@ -43,7 +41,7 @@ class _Count:
     tried: Counter[str] = field(default_factory=Counter)
     passed: Counter[str] = field(default_factory=Counter)
     not_applicable: dict[str, Counter[str]] = field(default_factory=dict)
-    trivial: dict[str, float] = field(default_factory=lambda: dict.fromkeys(_TRIVIAL, 0.0))
+    trivial: dict[str, float] = field(default_factory=lambda: dict.fromkeys(trivial.AGENTS, 0.0))
     failures: list[dict[str, str]] = field(default_factory=list)
     unnamed: Counter[str] = field(default_factory=Counter)
 
@@ -147,15 +145,7 @@ async def _check_case(count: _Count, case: Case) -> None:
         count.fail(marker.name, "gold does not pass", mark.detail)
     for corruption in CORRUPTIONS:
         await _check_spoiled(count, marker, corruption)
-    calls = offered_calls(case.item.tools)
-    silent = tuple(() for _ in case.gold.turns)
-    trivial = {
-        "abstains": Gold(content=ABSTAINS, turns=silent),
-        "calls_everything": Gold(
-            content="" if calls else ABSTAINS, calls=calls, turns=(calls, *silent[1:])
-        ),
-    }
-    for agent, said in trivial.items():
+    for agent, said in trivial.replies(case.item).items():
         count.trivial[agent] += (await marker.mark(said, agent)).score
 
 

@@ -36,6 +36,13 @@ class Target:
     shown: str = ""
     """What a person calls it, where that differs."""
     endpoint: str = ""
+    beside: str = ""
+    """A second version that its engine must hold as well; empty for none."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What its engine must hold."""
+        return (self.model, self.beside) if self.beside else (self.model,)
 
     @asynccontextmanager
     async def opened(self, starting: Starting) -> AsyncIterator[Engine]:
@@ -88,13 +95,15 @@ async def _of_home(target: Target, starting: Starting) -> AsyncIterator[Engine]:
     running = find_running(settings)
     if running is None:
         async with open_runtime(settings, starting) as runtime:
-            await runtime.swap.load(runtime.store.versions.get(target.model))
+            for name in target.names:
+                await runtime.swap.load(runtime.store.versions.get(name))
             yield runtime.engine
         return
     async with Engine(running.engine, timeout_s=settings.engine.request_timeout_s) as engine:
-        if target.model not in await engine.models():
+        held = await engine.models()
+        if missing := [name for name in target.names if name not in held]:
             raise NotFoundError(
-                f"the running server does not hold {target.model}", "stop it, and run this again"
+                f"the running server does not hold {missing[0]}", "stop it, and run this again"
             )
         yield engine
 
@@ -125,16 +134,20 @@ async def _elsewhere(target: Target, starting: Starting) -> AsyncIterator[Engine
     key = os.environ.get(KEY_VARIABLE, "")
     timeout_s = target.settings.engine.request_timeout_s
     async with Engine.at(target.endpoint, key, timeout_s) as engine:
-        try:
-            hello = [{"role": "user", "content": "Hello"}]
-            await engine.chat(target.model, hello, max_tokens=1, temperature=0.0)
-        except EngineRefused as error:
-            if error.status != 404:
-                raise
-            raise EngineRefused(
-                error.message, await _models_of(engine) or error.hint, 404
-            ) from error
+        await greet(engine, target.model)
         yield engine
+
+
+async def greet(engine: Engine, model: str, key_variable: str = KEY_VARIABLE) -> None:
+    """Ask an endpoint for one token. EngineUnavailable, and EngineRefused with the way out."""
+    try:
+        hello = [{"role": "user", "content": "Hello"}]
+        await engine.chat(model, hello, max_tokens=1, temperature=0.0)
+    except EngineRefused as error:
+        hint = error.hint.replace(KEY_VARIABLE, key_variable) if error.hint else error.hint
+        if error.status == 404:
+            hint = await _models_of(engine) or hint
+        raise EngineRefused(error.message, hint, error.status) from error
 
 
 async def _models_of(engine: Engine) -> str:

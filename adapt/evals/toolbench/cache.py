@@ -17,6 +17,7 @@ from adapt.evals.toolbench.functions import api_word, tool_word
 from adapt.evals.toolbench.protocol import literal
 from adapt.evals.toolbench.queries import Api
 from store.errors import ConfigError, NotFoundError
+from store.records import digest_of
 
 Body = dict[str, Any]
 """A reply as the server gives it: `error`, empty where there is none, and `response`."""
@@ -52,6 +53,11 @@ class ReplyCache:
                 break
             chosen[key] = body
         return chosen
+
+    def digest(self, api: Api) -> str:
+        """Identity of what is recorded of an API; empty where nothing is."""
+        replies = self._replies(api)
+        return digest_of(replies) if replies else ""
 
     def _replies(self, api: Api) -> dict[str, Body]:
         tool = f"{tool_word(api.tool)}_for_{api.category}"

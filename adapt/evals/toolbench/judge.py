@@ -8,7 +8,7 @@ Plays nothing: takes what was played as `Answer`s.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from statistics import pstdev
 from typing import Any
@@ -22,6 +22,7 @@ from adapt.evals.toolbench.functions import FINISH
 from adapt.evals.toolbench.verdicts import FINAL, PAIR, TRACE, Verdict, choice_in, verdict_in
 from agent.engine import Engine
 from store.errors import EngineError
+from store.records import digest_of
 
 ROUNDS = 3
 CONCURRENCY = 16
@@ -101,9 +102,14 @@ class Judge:
     model: str
     rounds: int = ROUNDS
     temperature: float = 0.2
+    said: MutableMapping[str, str] = field(default_factory=dict)
+    """Its words by what it was asked, so that a judging that was stopped goes on. Requests that
+    failed are not in it."""
     _gate: asyncio.Semaphore = field(
         default_factory=lambda: asyncio.Semaphore(CONCURRENCY), init=False
     )
+    failed: int = field(default=0, init=False)
+    """Requests that failed or, after too many of them, were not made."""
     _failures: int = field(default=0, init=False)
 
     async def pass_rate(self, ids: Sequence[str], answers: Mapping[str, Answer]) -> Figure:
@@ -183,8 +189,12 @@ class Judge:
             {"role": "system", "content": task},
             {"role": "user", "content": shown},
         ]
+        key = digest_of([self.model, self.temperature, MOST_TOKENS, messages, turn])
+        if key in self.said:
+            return self.said[key]
         async with self._gate:
             if self._failures >= MOST_FAILURES:
+                self.failed += 1
                 return ""
             try:
                 reply = await self.engine.chat(
@@ -194,8 +204,10 @@ class Judge:
             except EngineError:
                 # No verdict comes of it, which is counted: the judge must not end the run.
                 self._failures += 1
+                self.failed += 1
                 return ""
         self._failures = 0
+        self.said[key] = reply.content
         return reply.content
 
     async def _figure(

@@ -1,0 +1,138 @@
+"""What a judge is given of a run, and where its words are kept so that no request is made twice.
+
+Judges nothing (adapt.evals.toolbench.judge does). Called by `perennial eval judge`.
+"""
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator, MutableMapping
+from contextlib import contextmanager
+from io import FileIO
+from pathlib import Path
+
+from adapt.evals.asking import Played
+from adapt.evals.items import Item
+from adapt.evals.journal import Entry, whole_size
+from adapt.evals.marks import Mark
+from adapt.evals.results import Run
+from adapt.evals.toolbench.functions import FINISH
+from adapt.evals.toolbench.judge import Answer
+from adapt.evals.toolbench.protocol import read_finish
+from store.errors import BusyError, ConfigError, PerennialError
+from store.records import Message
+
+VERDICTS = "verdicts.jsonl"
+KIND = "toolbench"
+
+
+def answers_of(run: Run) -> dict[str, Answer]:
+    """What each played query came to, by the query's name.
+
+    ConfigError where the run is of another suite, not through, or without transcripts.
+    """
+    if run.folder is None:
+        raise ConfigError(
+            f"this report of {run.label} has no transcripts to judge", "name a run's folder"
+        )
+    if not run.finished:
+        raise ConfigError(
+            f"{run.folder} is unfinished: {len(run.report.outcomes)} of {run.items} items",
+            "let `perennial eval run` end it first: every query counts",
+        )
+    answers: dict[str, Answer] = {}
+    for entry in run.entries():
+        if entry.check.get("kind") != KIND:
+            raise ConfigError(
+                f"{run.folder} is a run of {run.label}", "judge a run of stabletoolbench"
+            )
+        if entry.messages:
+            answers[entry.name] = _answer(entry)
+    return answers
+
+
+def _answer(entry: Entry) -> Answer:
+    """From the transcript alone: an outcome has only the beginning of a long answer."""
+    asked = [m for m in entry.messages if m["role"] in ("system", "user")][:2]
+    item = Item(
+        suite=KIND, slice=entry.slice, check=entry.check, name=entry.name,
+        messages=tuple(Message(role=m["role"], content=m["content"]) for m in asked),
+    )  # fmt: skip
+    finishes = [
+        call["function"]["arguments"]
+        for message in entry.messages
+        for call in message.get("tool_calls") or ()
+        if call["function"]["name"] == FINISH
+    ]
+    answered = bool(entry.outcome.answer.strip()) and bool(finishes)
+    final = read_finish(finishes[-1]).answer if answered else ""
+    mark = Mark(entry.outcome.score, entry.outcome.detail)
+    return Answer.of(item, Played(mark, final, entry.messages))
+
+
+class Words(MutableMapping[str, str]):
+    """A judge's words by request, each a line of a file at once. Made by `open_words`."""
+
+    def __init__(self, file: FileIO, path: Path, judge: str, known: dict[str, str]) -> None:
+        self._file = file
+        self._path = path
+        self._judge = judge
+        self._known = known
+
+    def __getitem__(self, key: str) -> str:
+        return self._known[key]
+
+    def __setitem__(self, key: str, words: str) -> None:
+        """Keep it. PerennialError when the disk is full."""
+        line = json.dumps({"request": key, "judge": self._judge, "said": words})
+        rest = memoryview(line.encode() + b"\n")
+        try:
+            while rest:
+                rest = rest[self._file.write(rest) or 0 :]
+        except OSError as error:
+            raise PerennialError(
+                f"{self._path} cannot be written: {error.strerror or error}",
+                "make room and run the same command again; what is in it is kept",
+            ) from error
+        self._known[key] = words
+
+    def __delitem__(self, key: str) -> None:
+        raise NotImplementedError("what a judge said is not taken back")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._known)
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+
+@contextmanager
+def open_words(folder: Path, judge: str) -> Iterator[Words]:
+    """The words of one judge in a run folder, until the block ends.
+
+    A last line that was cut off is dropped: it is asked again. BusyError while another process
+    judges this run; ConfigError for a line that cannot be read.
+    """
+    path = folder / VERDICTS
+    with path.open("ab+", buffering=0) as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise BusyError(f"another process writes {path}", "wait for it") from error
+        file.truncate(whole_size(path))
+        yield Words(file, path, judge, _read(path, judge))
+        os.fsync(file.fileno())
+
+
+def _read(path: Path, judge: str) -> dict[str, str]:
+    known: dict[str, str] = {}
+    for number, line in enumerate(path.read_bytes().splitlines(), 1):
+        try:
+            told = json.loads(line)
+            if told["judge"] == judge:
+                known[told["request"]] = str(told["said"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise ConfigError(
+                f"line {number} of {path} cannot be read", "take that line out: it is asked again"
+            ) from error
+    return known
