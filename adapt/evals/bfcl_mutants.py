@@ -159,7 +159,10 @@ def conversations(gold: Turns, seed: int) -> Iterator[tuple[str, Turns]]:
     yield "turns: calls reversed", _turn(gold, any_turn, turn[::-1])
     name, arguments = turn[at]
     changed = {key: _other(value) for key, value in arguments.items()}
-    yield "turns: other values", _turn(gold, any_turn, [*turn[:at], (name, changed), *turn[at:]])
+    yield (
+        "turns: other values",
+        _turn(gold, any_turn, [*turn[:at], (name, changed), *turn[at + 1 :]]),
+    )
     yield "turns: unknown name", _turn(gold, any_turn, [*turn, ("no_such_function", {})])
     yield "turns: a turn early", [gold[0] + gold[1], [], *gold[2:]] if len(gold) > 1 else gold
     idle = [place for place, turn in enumerate(gold) if not turn]

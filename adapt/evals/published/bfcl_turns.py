@@ -133,11 +133,12 @@ def _failed(words: str, talk: _Talk, progress: float) -> Mark:
 
 
 async def judged(item: Item, turns: Sequence[Sequence[tuple[str, dict[str, Any]]]]) -> Mark:
-    """The mark of a model that makes these calls in each turn, all of a turn in one step."""
+    """The mark of a model that makes these calls in each turn, all of a turn in one step, and is
+    silent in turns beyond them."""
     answers = _answers(turns)
 
     async def chat(messages: list[Wire], tools: Sequence[Wire]) -> Reply:
-        return next(answers)
+        return next(answers, Reply("", (), "stop", 0, 0, ""))
 
     return (await converse(item, chat)).mark
 
