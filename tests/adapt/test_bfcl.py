@@ -281,7 +281,9 @@ def test_parity_without_the_package_says_what_to_install(data: Path) -> None:
 
 def test_marks_are_those_of_the_published_checker(published_data: Path) -> None:
     """On every single-turn item: the right answer and a hundred changes of it."""
-    pytest.importorskip("bfcl_eval")
+    # Not imported here: the package that other tests put on the path would no longer be found.
+    if not installed():
+        pytest.skip("bfcl-eval is not installed")
     report = parity(published_data, turns_step=150)
     assert report["differences"] == [] and report["differ"] == 0
     assert report["compared"] > 100_000
