@@ -17,7 +17,7 @@ from adapt.evals.bfcl_sandbox import Sandbox
 from adapt.evals.call_text import Called
 from adapt.evals.published.bfcl import SILENT, TURNS, answers, base_of, file_of, load
 from adapt.evals.published.bfcl_turns import judged
-from adapt.evals.published.reading import records
+from adapt.evals.published.reading import lines
 from agent.engine import Reply, ToolCall
 
 CPU_S = 600
@@ -118,7 +118,7 @@ class _Raw:
         category = case.item.slice
         if category not in self._read:
             listed = answers(self._base, category)
-            read = (record for _, record in records(file_of(self._base, category)))
+            read = (record for _, record in lines(file_of(self._base, category)))
             self._read[category] = {one["id"]: (one, listed[one["id"]]) for one in read}
         return self._read[category][case.item.name]
 

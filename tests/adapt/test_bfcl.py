@@ -107,6 +107,15 @@ def test_items_have_valid_schemas_and_their_gold_passes(data: Path) -> None:
     assert found[0].gold.calls[0][1]["rows"] == [{"a": 1, "b": "x"}, {"a": 2}]
 
 
+def test_files_may_have_their_published_layout(data: Path) -> None:
+    """No `dev`, and JSON lines in files called .json."""
+    for path in sorted((data / "bfcl" / "dev").rglob("*.jsonl")):
+        to = data / "plain" / "bfcl" / path.relative_to(data / "bfcl" / "dev").with_suffix(".json")
+        to.parent.mkdir(parents=True, exist_ok=True)
+        to.write_text(path.read_text())
+    assert list(cases("bfcl", data / "plain")) == list(cases("bfcl", data))
+
+
 @pytest.mark.parametrize(
     ("arguments", "right"),
     [

@@ -1,8 +1,9 @@
 """BFCL v4 (Berkeley Function Calling Leaderboard): single replies of Python categories, and turns.
 
-Reads `BFCL_v4_<category>.jsonl`, `possible_answer/` and the function documents of conversations as
-published, in a folder or its `dev`. Categories that need another language, the web or a memory are
-not read, nor is live_relevance, where any call at all is right. Found by adapt.evals.benchmarks.
+Reads `BFCL_v4_<category>.json` (or .jsonl), `possible_answer/` and the function documents of
+conversations as published, in a folder or its `dev`. Categories that need another language, the web
+or a memory are not read, nor is live_relevance, where any call at all is right. Found by
+adapt.evals.benchmarks.
 """
 
 from collections.abc import Iterator, Mapping
@@ -13,7 +14,7 @@ from adapt.evals.benchmarks import Benchmark, Case, Gold
 from adapt.evals.bfcl_ast import TYPES
 from adapt.evals.bfcl_sandbox import installed
 from adapt.evals.items import Item
-from adapt.evals.published.reading import as_tool, field, records, shown_names
+from adapt.evals.published.reading import as_tool, field, lines, shown_names
 from store.errors import ConfigError, NotFoundError
 from store.records import Message
 
@@ -37,7 +38,7 @@ def load(folder: Path) -> Iterator[Case]:
     found = [c for c in (*CALLING, *SILENT, *TURNS) if file_of(base, c).is_file()]
     if not found:
         raise NotFoundError(
-            f"there are no files BFCL_v4_<category>.jsonl in {base}",
+            f"there are no files BFCL_v4_<category>.json in {base}",
             "get them from the benchmark's repository",
         )
     for category in found:
@@ -57,7 +58,19 @@ def base_of(folder: Path) -> Path:
 
 def file_of(base: Path, category: str, part: str = "") -> Path:
     """The file of a category; `part` is a folder such as possible_answer."""
-    return base / part / f"BFCL_v4_{category}.jsonl"
+    return _either(base / part / f"BFCL_v4_{category}")
+
+
+def documents_of(base: Path, name: str) -> Path:
+    """The file of function documents of that name, beside the questions or in `docs`."""
+    folders = (base / "multi_turn_func_doc", base.parent / "docs" / "multi_turn_func_doc")
+    return _either(next((one for one in folders if one.is_dir()), folders[0]) / name)
+
+
+def _either(stem: Path) -> Path:
+    """A file of JSON lines, which are called .json as published."""
+    published = Path(f"{stem}.json")
+    return published if published.is_file() else Path(f"{stem}.jsonl")
 
 
 def answers(base: Path, category: str) -> dict[str, list[Any]]:
@@ -65,14 +78,14 @@ def answers(base: Path, category: str) -> dict[str, list[Any]]:
     path = file_of(base, category, "possible_answer")
     return {
         field(record, "id", where, str): field(record, "ground_truth", where, list)
-        for where, record in records(path)
+        for where, record in lines(path)
     }
 
 
 def single(base: Path, category: str) -> Iterator[Case]:
     """The items of a category that one reply settles."""
     listed = {} if category in SILENT else answers(base, category)
-    for where, record in records(file_of(base, category)):
+    for where, record in lines(file_of(base, category)):
         functions = [f for f in field(record, "function", where, list) if isinstance(f, dict)]
         shown = shown_names(field(f, "name", where, str) for f in functions)
         name = field(record, "id", where, str)

@@ -13,8 +13,8 @@ from typing import Any
 from adapt.evals.benchmarks import Case, Gold
 from adapt.evals.call_text import python_value
 from adapt.evals.items import Item
-from adapt.evals.published.bfcl import answers, file_of, first_messages, tool_of
-from adapt.evals.published.reading import field, records
+from adapt.evals.published.bfcl import answers, documents_of, file_of, first_messages, tool_of
+from adapt.evals.published.reading import field, lines
 from store.errors import ConfigError
 
 DOCUMENTS = {
@@ -36,7 +36,7 @@ def conversations(base: Path, category: str) -> Iterator[Case]:
     """The items of a category of conversations. ConfigError names the file and the line."""
     gold = answers(base, category)
     documents: dict[str, Documents] = {}
-    for where, record in records(file_of(base, category)):
+    for where, record in lines(file_of(base, category)):
         classes = field(record, "involved_classes", where, list)
         for name in classes:
             if name not in documents:
@@ -111,9 +111,7 @@ def _documents(base: Path, name: str, where: str) -> Documents:
     """The function documents of a class, in their order."""
     if name not in DOCUMENTS:
         raise ConfigError(f"{where}: no class {name!r}", f"there are: {', '.join(DOCUMENTS)}")
-    folders = (base / "multi_turn_func_doc", base.parent / "docs" / "multi_turn_func_doc")
-    folder = next((one for one in folders if one.is_dir()), folders[0])
     return {
         field(record, "name", place, str): record
-        for place, record in records(folder / f"{DOCUMENTS[name]}.jsonl")
+        for place, record in lines(documents_of(base, DOCUMENTS[name]))
     }

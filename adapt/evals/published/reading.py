@@ -56,19 +56,22 @@ def records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     Blank lines are no records. NotFoundError for a file that is not there; ConfigError for what is
     no JSON object.
     """
-    if path.suffix == ".json":
-        listed = document(path)
-        if not isinstance(listed, list):
-            raise ConfigError(f"{path} is no list of records", _MEND)
-        placed = ((f"{path}:record {n}", one) for n, one in enumerate(listed, 1))
-    else:
-        # By "\n" alone: splitlines would also cut at separators inside JSON strings.
-        lines = enumerate(_text(path).split("\n"), 1)
-        placed = ((f"{path}:{n}", parsed(line, f"{path}:{n}")) for n, line in lines if line.strip())
-    for where, record in placed:
-        if not isinstance(record, dict):
-            raise ConfigError(f"{where} is no JSON object", _MEND)
-        yield where, record
+    if path.suffix != ".json":
+        yield from lines(path)
+        return
+    listed = document(path)
+    if not isinstance(listed, list):
+        raise ConfigError(f"{path} is no list of records", _MEND)
+    for n, record in enumerate(listed, 1):
+        yield f"{path}:record {n}", _object(record, f"{path}:record {n}")
+
+
+def lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """("file:line", record) of a file of JSON lines, whatever its name ends in. As `records`."""
+    # By "\n" alone: splitlines would also cut at separators inside JSON strings.
+    for n, line in enumerate(_text(path).split("\n"), 1):
+        if line.strip():
+            yield f"{path}:{n}", _object(parsed(line, f"{path}:{n}"), f"{path}:{n}")
 
 
 def field(record: Mapping[str, Any], key: str, where: str, kind: type[Value]) -> Value:
@@ -189,6 +192,12 @@ def _properties(properties: Mapping[str, Any], required: Any) -> dict[str, Any]:
 
 def _fit(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9_-]", "_", name)[:NAME_CHARS] or "_"
+
+
+def _object(value: Any, where: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ConfigError(f"{where} is no JSON object", _MEND)
+    return value
 
 
 def _text(path: Path) -> str:
