@@ -187,8 +187,9 @@ def gate_table(report: GateReport) -> Table:
     rows = [
         {
             "suite": t.suite, "claim": claims[t.kind], "items": t.items, "live": t.live,
-            "candidate": t.candidate, "p": t.p_value, "needed": (1 - EARLY) * t.level,
-            "e_value": t.e_value, "verdict": t.verdict.value, "margin": t.margin,
+            "candidate": t.candidate, "needed": (1 - EARLY) * t.level,
+            "p": None if t.p_value is None else f"{t.p_value:.2g}",
+            "e_value": f"{t.e_value:.3g}", "verdict": t.verdict.value, "margin": t.margin,
             "difference": f"{t.difference:+.3f} ({t.interval[0]:+.3f} to {t.interval[1]:+.3f})",
         }
         for t in report.tests
