@@ -1,6 +1,7 @@
 """`perennial eval run`: suites asked of a model, in run folders that go on after any stop."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field, replace
@@ -15,9 +16,10 @@ from adapt.evals.asking import Asker, Decoding, decoding_of
 from adapt.evals.folders import Asked, RunFolder, plain_name
 from adapt.evals.journal import open_journal
 from adapt.evals.named import PICO, Named, Part, check_names, suites_named
-from adapt.evals.results import ALL, Run, measures_of, open_run, slice_rows
+from adapt.evals.results import Run, measures_of, open_run, slice_rows
 from adapt.evals.runner import ask_suite
 from adapt.evals.target import Target, choose
+from adapt.evals.transcript import readable
 from adapt.evals.trivial import trivial_of
 from adapt.evals.watch import Watch
 from adapt.show import CycleView, stderr, table
@@ -28,6 +30,8 @@ from store.records import EvalReport
 
 SLICES_SHOWN = 12
 """Most slices of a suite in the table of a run; `perennial eval show` has all."""
+WORDS_SHOWN = 300
+"""Characters of an engine's words."""
 
 
 @dataclass(frozen=True)
@@ -215,7 +219,12 @@ def _show(options: Options, runs: Sequence[Run]) -> int:
     options.put(value, table(shown, *columns, "seconds", title=title))
     for one in runs:
         stderr().print(f"{one.label} is in {one.folder}", highlight=False, markup=False)
-    faults = sum(row["faults"] for row in rows if row["slice"] == ALL)
+    faults = [o.error for one in runs for o in one.report.outcomes if o.error is not None]
     if faults:
-        stderr().print(f"{faults} engine faults: the same command asks those items again")
+        why, count = Counter(faults).most_common(1)[0]
+        stderr().print(
+            f"{len(faults)} engine faults: the same command asks those items again; "
+            f"{count} of them say: {readable(why, WORDS_SHOWN)}",
+            markup=False, highlight=False,
+        )  # fmt: skip
     return 1 if faults else 0

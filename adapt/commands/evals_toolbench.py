@@ -75,8 +75,8 @@ class Playing:
             simulator = self._simulator(target)
             for case in cases(folder, self._setting()):
                 server: dict[str, Any] = {"simulator": simulator} if simulator else {}
-                if cache:
-                    server["cache"] = _recorded_for(cache, case)
+                if cache and (recorded := _recorded_for(cache, case)):
+                    server["cache"] = recorded
                 check = {**case.item.check, **({"server": server} if server else {})}
                 yield Case(case.item.model_copy(update={"check": check}), case.gold)
 

@@ -8,12 +8,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import fake_runtime
 import pytest
+from eval_command import Run, eval_command
 from openai_endpoint import MODEL, Endpoint, served
 
 import perennial
@@ -31,38 +31,10 @@ FIRST = [i.messages[-1].content for i in SUITE.items[:3]]
 KEY = "sk-secret-0123456789"
 
 
-class Ran(NamedTuple):
-    """What a command did."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        """The one JSON value on stdout."""
-        return json.loads(self.out)
-
-
-Run = Callable[..., Ran]
-
-
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
     """Run `perennial eval ...` in this process, on a home of this test."""
-    for name in ("PERENNIAL_HOME", "OPENAI_API_KEY"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def run(*arguments: object) -> Ran:
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            perennial.main(["eval", *map(str, arguments), "--home", str(tmp_path / "home")])
-        said = capsys.readouterr()
-        assert isinstance(ended.value.code, int)
-        return Ran(ended.value.code, str(said.out), str(said.err))
-
-    return run
+    return eval_command(capsys, monkeypatch, tmp_path / "home")
 
 
 @pytest.fixture
