@@ -15,7 +15,8 @@ from adapt.cycle_context import Context, Outputs
 from adapt.events import Event, Notify
 from adapt.runtime import Runtime
 from store.errors import PerennialError, StageError, StateError
-from store.records import Cycle, CycleStage, CycleState, StageRecord, Verdict
+from store.evidence import Verdict
+from store.records import Cycle, CycleStage, CycleState, StageRecord
 
 _ENDS = {
     Verdict.PROMOTE: CycleState.PROMOTED,

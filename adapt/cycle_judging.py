@@ -18,7 +18,8 @@ from adapt.evals.runner import ask_suite
 from adapt.gate_suite import decided_against
 from adapt.runtime import Runtime
 from adapt.spending import level_of
-from store.records import EvalReport, ItemOutcome, Verdict, VersionState
+from store.evidence import EvalReport, ItemOutcome, Verdict
+from store.records import VersionState
 
 
 async def evaluate(context: Context, version: Outputs) -> Outputs:

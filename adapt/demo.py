@@ -33,7 +33,8 @@ from agent.api.app import create_app
 from agent.api.state import AppState
 from agent.config import load_settings
 from agent.runs import Agent
-from store.records import CycleStage, CycleState, EvalReport, Source, utc_now
+from store.evidence import EvalReport
+from store.records import CycleStage, CycleState, Source, utc_now
 from tools.registry import Registry
 from tools.virtual import Sessions, virtual_tools
 

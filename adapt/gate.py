@@ -20,7 +20,8 @@ from adapt.gate_suite import LEARNED, Paired, judge_suite
 from adapt.gate_words import summary
 from agent.config_sections import GateSettings
 from store.errors import ConfigError
-from store.records import EvalReport, GateReport, SuiteTest, Verdict, digest_of, utc_now
+from store.evidence import EvalReport, GateReport, SuiteTest, Verdict
+from store.records import digest_of, utc_now
 
 Pair = tuple[EvalReport, EvalReport]
 """Reports of the live (or another earlier) version and of the candidate on one suite."""

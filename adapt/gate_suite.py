@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from adapt.eprocess import Floats, e_value_above, e_value_below, interval_95, mcnemar_p
 from agent.config_sections import GateSettings
-from store.records import SliceTest, SuiteTest, Verdict
+from store.evidence import SliceTest, SuiteTest, Verdict
 
 LEARNED = "learned"
 """The one suite that a candidate must be better at."""

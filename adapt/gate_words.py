@@ -10,7 +10,7 @@ import numpy as np
 
 from adapt.gate_suite import LEARNED, Paired, evidence, judge_suite
 from agent.config_sections import GateSettings
-from store.records import SuiteTest, Verdict
+from store.evidence import SuiteTest, Verdict
 
 _HEAD = {
     Verdict.PROMOTE: "Promoted: every claim is proven.",

@@ -18,7 +18,8 @@ from rich.text import Text
 from adapt.events import Event
 from adapt.gate_suite import EARLY
 from agent.serve import StartProgress
-from store.records import CycleStage, EvalReport, GateReport
+from store.evidence import EvalReport, GateReport
+from store.records import CycleStage
 
 Row = Mapping[str, Any]
 

@@ -7,7 +7,7 @@ from sqlalchemy import insert, select
 
 from store.database import Database
 from store.errors import NotFoundError
-from store.records import EvalReport, GateReport
+from store.evidence import EvalReport, GateReport
 from store.tables import eval_reports, gate_reports, moment, pack, unpack
 
 

@@ -4,10 +4,10 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from adapt.evals.checks import mark_reply
 from adapt.evals.items import Item
-from adapt.evals.marks import Mark
 from adapt.evals.published.reading import as_tool
+from adapt.evals.scoring.checks import mark_reply
+from adapt.evals.scoring.marks import Mark
 from agent.engine import Reply
 from agent.engine_wire import ToolCall
 from store.records import Message

@@ -7,15 +7,16 @@ from typing import Any
 import pytest
 
 from adapt.evals.asking import Decoding, Played, as_message
-from adapt.evals.checks import mark_reply
-from adapt.evals.folders import Asked, RunFolder
 from adapt.evals.items import Item, Suite
-from adapt.evals.journal import open_journal
-from adapt.evals.results import Run, open_run
 from adapt.evals.runner import make_report
+from adapt.evals.runs.folders import Asked, RunFolder
+from adapt.evals.runs.journal import open_journal
+from adapt.evals.runs.results import Run, open_run
+from adapt.evals.scoring.checks import mark_reply
 from agent.engine import Reply, ToolCall
 from agent.history import to_wire
-from store.records import ItemOutcome, Message
+from store.evidence import ItemOutcome
+from store.records import Message
 
 TOOL = {"type": "function", "function": {"name": "find_tour", "description": "", "parameters": {}}}
 

@@ -21,8 +21,8 @@ from adapt.base import find_model
 from adapt.bench import Progress
 from adapt.evals.asking import PRIORITY, Asker, Decoding
 from adapt.evals.items import Item, Suite
-from adapt.evals.journal import open_journal, read_entries
 from adapt.evals.runner import CONCURRENCY, ask_suite
+from adapt.evals.runs.journal import open_journal, read_entries
 from adapt.evals.suites import general_suite, kept_base_suite
 from agent.config import Settings
 from agent.engine import Engine, Sampling

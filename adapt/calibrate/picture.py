@@ -23,8 +23,8 @@ def draw(
         axes.plot([p[0] for p in points], [p[1] for p in points], marker="o", ms=3, label=name)
     left.axvline(margin, color="grey", lw=1, ls="--")
     left.annotate("margin", (margin, 0.5), xytext=(4, 0), textcoords="offset points", color="grey")
-    left.set_xlabel("points truly lost on one suite / 100")
-    right.set_xlabel("points truly gained on what is new / 100")
+    left.set_xlabel("true loss on one suite (difference of mean scores)")
+    right.set_xlabel("true gain on what is new")
     left.set_ylabel("share promoted")
     for axes in (left, right):
         axes.axhline(alpha, color="tab:red", lw=1, ls=":")

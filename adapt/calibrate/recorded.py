@@ -9,7 +9,7 @@ from adapt.calibrate.scenarios import Effect, Scenario
 from adapt.gate import pair_up
 from agent.config_sections import GateSettings
 from store.errors import NotFoundError
-from store.records import EvalReport
+from store.evidence import EvalReport
 from store.store import Store
 
 Recorded = tuple[list[Scenario], dict[str, int]]

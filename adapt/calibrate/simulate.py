@@ -13,7 +13,7 @@ from adapt.calibrate.scenarios import PARTS, SIZES, Effect, Scenario
 from adapt.gate import overall
 from adapt.gate_suite import LEARNED, Paired, judge_suite
 from agent.config_sections import GateSettings
-from store.records import SuiteTest, Verdict
+from store.evidence import SuiteTest, Verdict
 
 Counts = tuple[tuple[int, int, int], ...]
 """(won, lost, tied) by slice."""

@@ -14,7 +14,7 @@ from adapt.gate import overall
 from adapt.gate_suite import judge_suite, proven
 from adapt.spending import level_of
 from agent.config_sections import GateSettings
-from store.records import SuiteTest, Verdict
+from store.evidence import SuiteTest, Verdict
 
 NIGHTS = 365
 

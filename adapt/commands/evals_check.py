@@ -6,14 +6,14 @@ from typing import Any
 
 from adapt.commands import Options
 from adapt.commands.evals_find import run_named
-from adapt.evals.bfcl_parity import parity
-from adapt.evals.bfcl_sandbox import root
-from adapt.evals.call_text import Called
-from adapt.evals.calls import calls_of
-from adapt.evals.marks import Mark
-from adapt.evals.results import Run
-from adapt.evals.selfcheck import selfcheck as check
-from adapt.evals.transcript import readable
+from adapt.evals.bfcl.parity import parity
+from adapt.evals.bfcl.sandbox import root
+from adapt.evals.runs.results import Run
+from adapt.evals.runs.transcript import readable
+from adapt.evals.scoring.call_text import Called
+from adapt.evals.scoring.calls import calls_of
+from adapt.evals.scoring.marks import Mark
+from adapt.evals.selfchecking.selfcheck import selfcheck as check
 from adapt.show import CycleView, stderr, table
 from agent.engine import Reply, ToolCall
 from store.errors import ConfigError, NotFoundError

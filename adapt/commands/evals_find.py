@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from adapt.commands import Options
-from adapt.evals.results import Run, find_run
+from adapt.evals.runs.results import Run, find_run
 from store import Home, Store
 from store.errors import ConfigError, NotFoundError
-from store.records import EvalReport
+from store.evidence import EvalReport
 
 
 def run_named(options: Options, name: str, suite: str | None = None) -> Run:

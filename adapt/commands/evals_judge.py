@@ -9,8 +9,8 @@ from typing import Any
 from adapt.commands import Options
 from adapt.commands.evals_find import run_named
 from adapt.eprocess import interval_95
-from adapt.evals.results import ALL, Run, groups, label_of
-from adapt.evals.target import greet
+from adapt.evals.runs.results import ALL, Run, groups, label_of
+from adapt.evals.runs.target import greet
 from adapt.evals.toolbench.judge import Answer, Figure, Judge
 from adapt.evals.toolbench.judging import answers_of, open_words
 from adapt.show import stderr, table

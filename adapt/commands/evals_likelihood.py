@@ -9,9 +9,9 @@ from typing import Any
 from adapt.base import find_model
 from adapt.commands import Options
 from adapt.evals.likelihood import kl_to_base, perplexity, pinned_texts
-from adapt.evals.named import SEED
+from adapt.evals.runs.named import SEED
+from adapt.evals.runs.target import Target, choose
 from adapt.evals.suites import general_suite
-from adapt.evals.target import Target, choose
 from adapt.show import CycleView, table
 from store import Home, Store
 from store.errors import ConfigError, NotFoundError

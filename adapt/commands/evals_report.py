@@ -4,8 +4,8 @@ from pathlib import Path
 
 from adapt.commands import Options, refuse_folders
 from adapt.commands.evals_find import refuse_other_setting, run_named
-from adapt.evals.html_report import page
-from adapt.evals.inspect_log import inspect_log
+from adapt.evals.runs.html_report import page
+from adapt.evals.runs.inspect_log import inspect_log
 from store.errors import ConfigError
 from store.files import write_atomic
 

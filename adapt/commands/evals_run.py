@@ -11,22 +11,23 @@ from typing import Any
 from adapt.commands import Options, refuse_below_file
 from adapt.commands.evals_show import trivial_rows
 from adapt.commands.evals_toolbench import SUITE, Playing
-from adapt.evals import benchmarks, trivial
+from adapt.evals import benchmarks
 from adapt.evals.asking import Asker, Decoding, decoding_of
-from adapt.evals.folders import Asked, RunFolder, plain_name
-from adapt.evals.journal import open_journal
-from adapt.evals.named import PICO, Named, Part, check_names, suites_named
-from adapt.evals.results import Run, measures_of, open_run, slice_rows
 from adapt.evals.runner import ask_suite
-from adapt.evals.target import Target, choose
-from adapt.evals.transcript import readable
-from adapt.evals.trivial import trivial_of
-from adapt.evals.watch import Watch
+from adapt.evals.runs.folders import Asked, RunFolder, plain_name
+from adapt.evals.runs.journal import open_journal
+from adapt.evals.runs.named import PICO, Named, Part, check_names, suites_named
+from adapt.evals.runs.results import Run, measures_of, open_run, slice_rows
+from adapt.evals.runs.target import Target, choose
+from adapt.evals.runs.transcript import readable
+from adapt.evals.runs.watch import Watch
+from adapt.evals.selfchecking import trivial
+from adapt.evals.selfchecking.trivial import trivial_of
 from adapt.show import CycleView, stderr, table
 from agent.engine import Engine
 from store import Home, Store
 from store.errors import ConfigError, NotFoundError, PerennialError
-from store.records import EvalReport
+from store.evidence import EvalReport
 
 SLICES_SHOWN = 12
 """Most slices of a suite in the table of a run; `perennial eval show` has all."""

@@ -7,12 +7,12 @@ from typing import Any
 
 from adapt.commands import Options
 from adapt.commands.evals_find import refuse_other_setting, run_named
-from adapt.evals.compare import Comparison, Difference, Pair, compare
-from adapt.evals.journal import Entry
-from adapt.evals.named import list_suites
-from adapt.evals.results import ALL, Run, label_of, measures_of, reasons, slice_rows, worst
-from adapt.evals.transcript import readable, shown_message
-from adapt.evals.trivial import trivial_of
+from adapt.evals.runs.compare import Comparison, Difference, Pair, compare
+from adapt.evals.runs.journal import Entry
+from adapt.evals.runs.named import list_suites
+from adapt.evals.runs.results import ALL, Run, label_of, measures_of, reasons, slice_rows, worst
+from adapt.evals.runs.transcript import readable, shown_message
+from adapt.evals.selfchecking.trivial import trivial_of
 from adapt.show import stderr, stdout, table
 
 ANSWER_SHOWN = 60

@@ -13,7 +13,7 @@ from typing import Any
 
 from adapt.evals.benchmarks import Case
 from adapt.evals.published.stabletoolbench import cases
-from adapt.evals.target import Target, greet
+from adapt.evals.runs.target import Target, greet
 from adapt.evals.toolbench.cache import ReplyCache
 from adapt.evals.toolbench.play import SERVER
 from adapt.evals.toolbench.protocol import Setting

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
 
-from adapt.evals.checks import mark_reply, mark_run
 from adapt.evals.items import Item, task_of
-from adapt.evals.marks import Mark, invalid
+from adapt.evals.scoring.checks import mark_reply, mark_run
+from adapt.evals.scoring.marks import Mark, invalid
 from adapt.evals.suites import catalogue_of
 from agent.config import AgentSettings, Settings
 from agent.engine import Engine, Reply, Sampling
@@ -21,7 +21,7 @@ from agent.history import Wire, to_wire
 from agent.runs import Agent, Options
 from agent.state import RunResult
 from store.errors import EngineError, EngineRefused, EngineUnavailable
-from store.records import ItemOutcome
+from store.evidence import ItemOutcome
 from tools.registry import Registry
 from tools.virtual import virtual_tools
 
@@ -137,7 +137,7 @@ def player_of(kind: str) -> Player:
 
 
 _ELSEWHERE = {
-    "turns": "adapt.evals.published.bfcl_turns",
+    "turns": "adapt.evals.bfcl.turns",
     "toolbench": "adapt.evals.toolbench.play",
 }
 """Modules with a `play` for kinds of several replies, imported on use."""

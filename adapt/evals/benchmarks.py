@@ -2,7 +2,7 @@
 
 A loader reads the published files as they are and gives every item with a reply that must pass
 (the gold). Nothing is asked here. Loaders are in adapt.evals.published, one module each, imported
-when their benchmark is. Called by `perennial eval` and by adapt.evals.selfcheck.
+when their benchmark is. Called by `perennial eval` and by adapt.evals.selfchecking.selfcheck.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping

@@ -1,7 +1,8 @@
 """What is asked in an evaluation: items with a checkable answer, and named suites of them.
 
 Asks nothing and scores nothing. Written by adapt.evals.suites and the loaders of published
-benchmarks (adapt.evals.benchmarks), asked by adapt.evals.runner, scored by adapt.evals.checks.
+benchmarks (adapt.evals.benchmarks), asked by adapt.evals.runner, scored by
+adapt.evals.scoring.checks.
 """
 
 import json
@@ -40,12 +41,12 @@ exact: the answer is `value`, blanks at the ends and doubled ones aside.
 call: the reply is one call of `name` with exactly `arguments`.
 refusal: the reply calls nothing and says that it cannot.
 task: the agent works in a fresh world; end state and answer are judged.
-calls: the reply makes the calls of `calls`, compared by the benchmark's `rule` (adapt.evals.calls).
+calls: the reply makes the calls of `calls`, compared by the benchmark's `rule`.
 silence: the reply calls nothing, whatever it says.
 paths: the reply names the API paths of `paths`.
 choice: the reply chooses the letter `value`.
 number: the last number of the reply is `value`.
-text: the final answer of the reply is one of `values` (adapt.evals.texts).
+text: the final answer of the reply is one of `values` (adapt.evals.scoring.texts).
 span: the reply is one of `values`, by SQuAD's exact match; F1 beside it.
 instructions: the reply keeps every rule of `instructions` (IFEval).
 turns: a conversation of several turns whose end states are compared (BFCL's multi-turn tasks).

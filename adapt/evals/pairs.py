@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from adapt.evals.asking import Asker
 from adapt.evals.items import Item, Suite
 from adapt.evals.runner import CONCURRENCY, make_report
-from store.records import EvalReport, ItemOutcome
+from store.evidence import EvalReport, ItemOutcome
 
 WATCHED = 16
 """Known answers that are asked again before the rest is believed: with one in five answers changed,

@@ -15,7 +15,8 @@ from adapt.evals.asking import Asker, Decoding, Played, decoding_of
 from adapt.evals.items import Item, Suite
 from agent.config import Settings
 from agent.engine import Engine
-from store.records import EvalReport, ItemOutcome, digest_of, utc_now
+from store.evidence import EvalReport, ItemOutcome
+from store.records import digest_of, utc_now
 
 __all__ = ["CONCURRENCY", "Decoding", "Journal", "Progress", "ask_suite", "decoding_of",
            "run_suite"]  # fmt: skip

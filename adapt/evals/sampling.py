@@ -1,6 +1,6 @@
 """A small part of a suite that stands for all of it: every slice has its share.
 
-Draws the same items each time and knows nothing of scores. Called by adapt.evals.named.
+Draws the same items each time and knows nothing of scores. Called by adapt.evals.runs.named.
 """
 
 from collections.abc import Sequence

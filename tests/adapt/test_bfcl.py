@@ -10,10 +10,10 @@ import pytest
 from bfcl_package import asked, write_lines
 
 from adapt.evals.benchmarks import Case, by_slice, cases, find
-from adapt.evals.bfcl_parity import parity
-from adapt.evals.bfcl_sandbox import installed
-from adapt.evals.checks import mark_reply
-from adapt.evals.marks import Mark
+from adapt.evals.bfcl.parity import parity
+from adapt.evals.bfcl.sandbox import installed
+from adapt.evals.scoring.checks import mark_reply
+from adapt.evals.scoring.marks import Mark
 from agent.engine import Reply, ToolCall
 from store.errors import ConfigError, NotFoundError
 

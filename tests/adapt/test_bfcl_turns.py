@@ -12,15 +12,15 @@ from bfcl_package import FUNCTIONS, make_conversations, make_package, write_line
 
 from adapt.evals.asking import Asker, Decoding
 from adapt.evals.benchmarks import Case, cases
-from adapt.evals.bfcl_mutants import conversations
-from adapt.evals.bfcl_sandbox import Sandbox, installed
+from adapt.evals.bfcl.mutants import conversations
+from adapt.evals.bfcl.sandbox import Sandbox, installed
+from adapt.evals.bfcl.turns import STEPS, judged
 from adapt.evals.items import Item
-from adapt.evals.marks import Mark
-from adapt.evals.published.bfcl_turns import STEPS, judged
+from adapt.evals.scoring.marks import Mark
 from agent.engine import Engine
 from agent.fake_engine import FakeVllm
 from store.errors import ConfigError, NotFoundError, ToolFailed
-from store.records import ItemOutcome
+from store.evidence import ItemOutcome
 
 Say = Callable[[list[dict[str, Any]], list[dict[str, Any]]], Any]
 """(messages, tools) -> text, or calls."""

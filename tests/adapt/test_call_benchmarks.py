@@ -11,8 +11,8 @@ import pytest
 from call_items import mark_of, reply_of
 
 from adapt.evals.benchmarks import Case, Gold, cases, find
-from adapt.evals.checks import mark_reply
 from adapt.evals.published.offering import offered
+from adapt.evals.scoring.checks import mark_reply
 from agent.engine import Reply
 from store.errors import ConfigError
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from call_items import call, item_of, mark_of, reply_of
 
-from adapt.evals.call_values import normal_form
-from adapt.evals.checks import mark_reply
+from adapt.evals.scoring.call_values import normal_form
+from adapt.evals.scoring.checks import mark_reply
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,17 @@ from itertools import permutations
 
 import pytest
 
-from adapt.evals.call_text import MAX_CALLS, MAX_DEPTH
-from adapt.evals.calls import Called, calls_of, f1_of, mark_calls, mark_silence, match_one_to_one
 from adapt.evals.items import Item
-from adapt.evals.marks import Mark
+from adapt.evals.scoring.call_text import MAX_CALLS, MAX_DEPTH
+from adapt.evals.scoring.calls import (
+    Called,
+    calls_of,
+    f1_of,
+    mark_calls,
+    mark_silence,
+    match_one_to_one,
+)
+from adapt.evals.scoring.marks import Mark
 from agent.engine import Reply, ToolCall
 from store.errors import ConfigError
 from store.records import Message

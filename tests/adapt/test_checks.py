@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from adapt.evals.checks import mark_reply, same_json
 from adapt.evals.items import Item, Suite
-from adapt.evals.marks import Mark
+from adapt.evals.scoring.checks import mark_reply, same_json
+from adapt.evals.scoring.marks import Mark
 from agent.engine import Reply, ToolCall
 from store.errors import ConfigError
 from store.records import Message

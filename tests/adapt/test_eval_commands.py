@@ -17,12 +17,13 @@ from eval_command import Run, eval_command
 from openai_endpoint import MODEL, Endpoint, served
 
 import perennial
-from adapt.evals.folders import Asked
+from adapt.evals.runs.folders import Asked
+from adapt.evals.runs.watch import GIVE_UP, Watch
 from adapt.evals.suites import general_suite
-from adapt.evals.watch import GIVE_UP, Watch
 from store import Home, Store
 from store.embeddings import HashEmbedder
-from store.records import EvalReport, ItemOutcome, utc_now
+from store.evidence import EvalReport, ItemOutcome
+from store.records import utc_now
 
 ROOT = Path(perennial.__file__).parent
 SUITE = general_suite(1, 24)

@@ -8,11 +8,11 @@ import pytest
 
 from adapt.evals.asking import Played
 from adapt.evals.items import Item
-from adapt.evals.journal import FileJournal, check_journal, open_journal, read_entries
-from adapt.evals.marks import RIGHT
+from adapt.evals.runs.journal import FileJournal, check_journal, open_journal, read_entries
+from adapt.evals.scoring.marks import RIGHT
 from adapt.evals.suites import general_suite
 from store.errors import BusyError, ConfigError
-from store.records import ItemOutcome
+from store.evidence import ItemOutcome
 
 ITEMS = general_suite(5, 4).items
 

@@ -10,7 +10,7 @@ from bfcl_package import asked, write_lines
 from eval_command import Run, eval_command
 from openai_endpoint import MODEL, Endpoint, served
 
-from adapt.evals.bfcl_sandbox import installed
+from adapt.evals.bfcl.sandbox import installed
 
 FUNCTION = {
     "name": "shop.find", "description": "Find what a shop sells.",

@@ -11,7 +11,8 @@ from adapt.gate import decide, pair_up
 from adapt.gate_suite import judge_suite
 from agent.config import GateSettings
 from store.errors import ConfigError
-from store.records import EvalReport, GateReport, ItemOutcome, SuiteTest, Verdict, utc_now
+from store.evidence import EvalReport, GateReport, ItemOutcome, SuiteTest, Verdict
+from store.records import utc_now
 
 SETTINGS = GateSettings()
 

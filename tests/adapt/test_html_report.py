@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from recorded_runs import calling, gold, recorded, saying, suite
 
-from adapt.evals.html_report import RIGHT_SHOWN, WRONG_SHOWN, page
 from adapt.evals.items import Item
-from adapt.evals.results import open_run
+from adapt.evals.runs.html_report import RIGHT_SHOWN, WRONG_SHOWN, page
+from adapt.evals.runs.results import open_run
 from agent.engine import Reply
 from store.errors import ConfigError
 

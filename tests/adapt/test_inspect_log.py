@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from recorded_runs import calling, gold, recorded, saying, suite
 
-from adapt.evals.inspect_log import inspect_log
+from adapt.evals.runs.inspect_log import inspect_log
 
 SUITE = suite(12)
 NAN, DEEP = '{"n": NaN}', '{"n": ' + "[" * 5_000

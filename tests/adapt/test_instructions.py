@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from adapt.evals.benchmarks import cases
-from adapt.evals.checks import mark_reply
-from adapt.evals.instruction_gold import broken, gold_for
-from adapt.evals.instruction_rules import RULES, holds, sentences_in
-from adapt.evals.instructions import loose_variants
 from adapt.evals.items import Item
-from adapt.evals.languages import LANGUAGES, languages_of
-from adapt.evals.marks import Mark
+from adapt.evals.scoring.checks import mark_reply
+from adapt.evals.scoring.instruction_gold import broken, gold_for
+from adapt.evals.scoring.instruction_rules import RULES, holds, sentences_in
+from adapt.evals.scoring.instructions import loose_variants
+from adapt.evals.scoring.languages import LANGUAGES, languages_of
+from adapt.evals.scoring.marks import Mark
 from agent.engine import Reply
 from store.errors import ConfigError
 from store.records import Message

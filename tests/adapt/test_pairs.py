@@ -11,7 +11,7 @@ from adapt.evals.pairs import PairedRun, Settled
 from adapt.evals.suites import general_suite
 from agent.engine import Engine
 from agent.fake_engine import FakeVllm
-from store.records import EvalReport, ItemOutcome
+from store.evidence import EvalReport, ItemOutcome
 
 SUITE = general_suite(3, 60)
 RIGHT = {i.messages[-1].content: str(i.check["value"]) for i in SUITE.items}

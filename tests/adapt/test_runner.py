@@ -19,7 +19,8 @@ from adapt.evals.suites import (
 )
 from agent.engine import Engine
 from agent.fake_engine import Answer, FakeVllm
-from store.records import EvalReport, Example, Message
+from store.evidence import EvalReport
+from store.records import Example, Message
 from tools.virtual_api.executor import Call
 from tools.virtual_api.tasks import REFUSAL
 

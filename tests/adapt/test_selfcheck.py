@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from adapt.evals.benchmarks import Case, Gold, names
-from adapt.evals.corruptions import CORRUPTIONS, spoiled
 from adapt.evals.items import CHECKS, Item
-from adapt.evals.replaying import own_cases
-from adapt.evals.selfcheck import selfcheck
+from adapt.evals.selfchecking.corruptions import CORRUPTIONS, spoiled
+from adapt.evals.selfchecking.replaying import own_cases
+from adapt.evals.selfchecking.selfcheck import selfcheck
 from store.errors import NotFoundError
 from store.records import Message
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from adapt.evals.benchmarks import cases
-from adapt.evals.checks import mark_reply
 from adapt.evals.items import Item
-from adapt.evals.marks import Mark
+from adapt.evals.scoring.checks import mark_reply
+from adapt.evals.scoring.marks import Mark
 from agent.engine import Reply, ToolCall
 from store.errors import ConfigError, NotFoundError
 from store.records import Message

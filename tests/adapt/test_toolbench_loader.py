@@ -9,9 +9,9 @@ import pytest
 from toolbench_cases import FORECAST_NAME, GIVE_UP, case, record, write_queries
 
 from adapt.evals.benchmarks import Gold, by_slice, cases, find, suite_of
-from adapt.evals.marks import Mark
 from adapt.evals.published import stabletoolbench
 from adapt.evals.published.stabletoolbench import BENCHMARK, finish, load, replay
+from adapt.evals.scoring.marks import Mark
 from adapt.evals.toolbench.protocol import Setting
 from store.errors import ConfigError, NotFoundError
 
@@ -94,7 +94,7 @@ def test_published_items_have_fit_and_distinct_names(published_data: Path) -> No
 
 
 def test_published_gold_passes_and_its_corruptions_do_not(published_data: Path) -> None:
-    # Every tenth: adapt.evals.selfcheck goes through all of them.
+    # Every tenth: adapt.evals.selfchecking.selfcheck goes through all of them.
     for found in list(cases("stabletoolbench", published_data))[::10]:
         good, bad = asyncio.run(marks_of(found))
         assert good.score == 1.0, found.item.name

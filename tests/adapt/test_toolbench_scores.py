@@ -18,7 +18,7 @@ from toolbench_cases import (
     played,
 )
 
-from adapt.evals.marks import Mark
+from adapt.evals.scoring.marks import Mark
 from adapt.evals.toolbench.server import ToolServer
 
 FORECAST, ALERTS = GOOD[0], GOOD[1]

@@ -7,11 +7,11 @@ import pytest
 from recorded_runs import gold, recorded, suite
 from toolbench_cases import case
 
-from adapt.evals import trivial
 from adapt.evals.benchmarks import cases
-from adapt.evals.html_report import page
 from adapt.evals.items import Item
-from adapt.evals.results import open_run
+from adapt.evals.runs.html_report import page
+from adapt.evals.runs.results import open_run
+from adapt.evals.selfchecking import trivial
 from store.records import Message
 
 TOOLS = tuple(

@@ -7,18 +7,9 @@ from typing import Any, Literal
 import pytest
 
 from store.errors import NotFoundError, StateError, UserError
+from store.evidence import EvalReport, GateReport, ItemOutcome, SuiteTest, Verdict
 from store.home import Home
-from store.records import (
-    Episode,
-    EvalReport,
-    Example,
-    GateReport,
-    ItemOutcome,
-    Message,
-    Source,
-    SuiteTest,
-    Verdict,
-)
+from store.records import Episode, Example, Message, Source
 from store.store import Store
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -1,8 +1,8 @@
 """Loader of ACEBench's "normal" data: conversations that one turn of calls must answer.
 
 Reads `data_normal_*.jsonl` and the file of the same name in `possible_answer` beside it. Each is a
-category: `normal_atom_bool` is of the slice `atom/bool`. Scored by adapt.evals.acebench_rules;
-called by adapt.evals.benchmarks.
+category: `normal_atom_bool` is of the slice `atom/bool`. Scored by
+adapt.evals.scoring.acebench_rules; called by adapt.evals.benchmarks.
 """
 
 import re

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from adapt.evals.benchmarks import Benchmark, Case, Gold
-from adapt.evals.bfcl_ast import TYPES
-from adapt.evals.bfcl_sandbox import installed
+from adapt.evals.bfcl.sandbox import installed
 from adapt.evals.items import Item
 from adapt.evals.published.reading import as_tool, field, lines, shown_names
+from adapt.evals.scoring.bfcl_ast import TYPES
 from store.errors import ConfigError, NotFoundError
 from store.records import Message
 
@@ -46,7 +46,7 @@ def load(folder: Path) -> Iterator[Case]:
             yield from single(base, category)
         elif installed():
             # Imported on use: it needs the function documents, which single replies do without.
-            from adapt.evals.published.bfcl_conversations import conversations
+            from adapt.evals.bfcl.conversations import conversations
 
             yield from conversations(base, category)
 
@@ -143,7 +143,7 @@ def gold_arguments(call: Mapping[str, Any]) -> dict[str, Any]:
 def _wanted(
     answer: Any, functions: list[dict[str, Any]], shown: Mapping[str, str], where: str
 ) -> dict[str, Any]:
-    """One listed call with the documented types, as adapt.evals.bfcl_ast reads it. ConfigError."""
+    """One listed call with the documented types, as scoring.bfcl_ast reads it. ConfigError."""
     if not isinstance(answer, dict) or len(answer) != 1:
         raise ConfigError(f"{where}: an answer is not one call by name", "mend possible_answer")
     [(name, values)] = answer.items()

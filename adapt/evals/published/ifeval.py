@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from adapt.evals.benchmarks import Benchmark, Case, Gold
-from adapt.evals.instruction_arguments import arguments_of
-from adapt.evals.instruction_gold import gold_for
 from adapt.evals.items import Item
 from adapt.evals.published.reading import field, records
+from adapt.evals.scoring.instruction_arguments import arguments_of
+from adapt.evals.scoring.instruction_gold import gold_for
 from store.errors import ConfigError
 from store.records import Message
 

@@ -3,7 +3,7 @@
 Reads `*-data.json` with the documents of the same name in `*-spec.json`. A question offers its
 functions among others drawn by its name. The last published call, `var_result`, only gathers
 results under names of its writer's choice: it is neither asked for nor judged. Scored by
-adapt.evals.nestful_rules; called by adapt.evals.benchmarks.
+adapt.evals.scoring.nestful_rules; called by adapt.evals.benchmarks.
 """
 
 from collections.abc import Iterator, Mapping
@@ -12,9 +12,9 @@ from typing import Any
 
 from adapt.evals.benchmarks import Benchmark, Case, Gold
 from adapt.evals.items import Item
-from adapt.evals.nestful_rules import GATHERING
 from adapt.evals.published.offering import offered
 from adapt.evals.published.reading import as_tool, field, files, records, shown_names
+from adapt.evals.scoring.nestful_rules import GATHERING
 from store.errors import ConfigError
 from store.records import Message
 

@@ -2,7 +2,7 @@
 
 Reads the questions `spotify.json` and `tmdb.json`, whichever are there, with the OpenAPI document
 of each (`..._oas.json`), from which the prompt lists the endpoints. Scored by
-adapt.evals.path_rules; called by adapt.evals.benchmarks.
+adapt.evals.scoring.path_rules; called by adapt.evals.benchmarks.
 """
 
 from collections.abc import Iterator

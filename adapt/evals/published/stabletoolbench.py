@@ -2,8 +2,8 @@
 
 Reads the query files of the published test groups that the folder has. The gold is a scripted run:
 every relevant API once, then Finish with an answer. `replay` plays such a run for real, which is
-how adapt.evals.selfcheck examines this benchmark. Its score is a share: a call that is wrong,
-missing or repeated lowers it, and no answer makes it 0.
+how adapt.evals.selfchecking.selfcheck examines this benchmark. Its score is a share: a call that is
+wrong, missing or repeated lowers it, and no answer makes it 0.
 """
 
 import json
@@ -14,7 +14,7 @@ from typing import Any
 from adapt.evals.asking import Asker, Decoding
 from adapt.evals.benchmarks import Benchmark, Case, Gold
 from adapt.evals.items import Item
-from adapt.evals.marks import Mark
+from adapt.evals.scoring.marks import Mark
 from adapt.evals.toolbench.functions import (
     FINISH,
     GIVE_ANSWER,

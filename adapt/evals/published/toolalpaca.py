@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from adapt.evals.benchmarks import Benchmark, Case, Gold
-from adapt.evals.checks import words_of
 from adapt.evals.items import Item
 from adapt.evals.published.openapi import operations
 from adapt.evals.published.reading import as_tool, field, files, parsed, records, shown_names
+from adapt.evals.scoring.checks import words_of
 from store.errors import ConfigError
 from store.records import Message
 

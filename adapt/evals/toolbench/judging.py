@@ -13,9 +13,9 @@ from pathlib import Path
 
 from adapt.evals.asking import Played
 from adapt.evals.items import Item
-from adapt.evals.journal import Entry, whole_size
-from adapt.evals.marks import Mark
-from adapt.evals.results import Run
+from adapt.evals.runs.journal import Entry, whole_size
+from adapt.evals.runs.results import Run
+from adapt.evals.scoring.marks import Mark
 from adapt.evals.toolbench.functions import FINISH
 from adapt.evals.toolbench.judge import Answer
 from adapt.evals.toolbench.protocol import read_finish

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from adapt.evals.items import Item
-from adapt.evals.marks import Mark
+from adapt.evals.scoring.marks import Mark
 from adapt.evals.toolbench.cache import canonical
 from adapt.evals.toolbench.functions import FINISH
 from adapt.evals.toolbench.protocol import Status

@@ -1,0 +1,1 @@
+"""How replies are scored: marks, and the rules of each kind of check and benchmark."""
