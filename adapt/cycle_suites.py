@@ -12,8 +12,8 @@ from adapt.evals.suites import (
 from adapt.runtime import Runtime
 
 LEARNED, KEPT, TOOLS, GENERAL = 200, 300, 600, 400
-"""Most items per suite. As many as let the gate prove that an update of the usual quality loses less
-than its margin: of `tools`, whose answers change most by chance, that takes the most."""
+"""Most items per suite. As many as let the gate prove that an update of the usual quality loses
+less than its margin: of `tools`, whose answers change most by chance, that takes the most."""
 PINNED = ("tools", "general")
 """Suites that are the same for every cycle, so that a candidate can be compared with the base."""
 _SEED = 7

@@ -35,6 +35,8 @@ def write_atomic(path: Path, data: bytes | str) -> None:
     handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
+            # A temporary file is its owner's alone; a page or picture is for others too.
+            os.fchmod(file.fileno(), 0o644)
             file.write(data.encode() if isinstance(data, str) else data)
             file.flush()
             # Without this a power cut may keep the rename and lose the bytes.

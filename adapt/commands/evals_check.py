@@ -13,6 +13,7 @@ from adapt.evals.runs.transcript import readable
 from adapt.evals.scoring.call_text import Called
 from adapt.evals.scoring.calls import calls_of
 from adapt.evals.scoring.marks import Mark
+from adapt.evals.selfchecking.replaying import OWN
 from adapt.evals.selfchecking.selfcheck import selfcheck as check
 from adapt.show import CycleView, stderr, table
 from agent.engine import Reply, ToolCall
@@ -25,6 +26,11 @@ def selfcheck(options: Options, names: Sequence[str], data: Path, run: str | Non
     """Whether the scorers pass every gold answer and no spoiled one, and mark BFCL as its own
     checker does. 1 when not."""
     replies: dict[str, list[Called]] = {}
+    if not data.is_dir() and not (names and all(name in OWN for name in names)):
+        # Without this, a mistyped folder would check nothing published and say that all is well.
+        raise NotFoundError(
+            f"there is no folder {data}", "give the folder with the benchmarks' files as --data"
+        )
     if run is not None:
         if names and BFCL not in names:
             raise ConfigError("--run is about bfcl, which is not checked", "name bfcl as well")
@@ -70,7 +76,8 @@ def _show(options: Options, found: dict[str, Any]) -> None:
     for name, why in found["skipped"].items():
         _say(f"skipped {name}: {why}")
     for failure in found["failures"]:
-        _say("failed: " + " ".join(failure[key] for key in ("benchmark", "item", "what", "detail")))
+        where = " ".join(failure[key] for key in ("benchmark", "item") if failure[key])
+        _say(f"failed: {where}: {failure['what']}: {failure['detail']}")
     if compared := found.get(PARITY):
         _say(
             f"bfcl beside bfcl-eval: {compared['compared']:,} replies to {compared['items']:,} "

@@ -81,6 +81,10 @@ def run(options: Options, names: Sequence[str], request: Request) -> int:
     if request.max_tokens is not None:
         decoding = replace(decoding, max_tokens=request.max_tokens)
     jobs = _jobs(suites, target, decoding, request)
+    home = Home(settings.home)
+    if target.source == "version" and not home.database.is_file():
+        words = f"there is no home at {home.path}: one is made, and its base is asked"
+        stderr().print(words, highlight=False, markup=False)
     todo = [j for j in jobs if j.folder.check(j.asked, fresh=request.fresh) is None]
     if todo:
         try:
@@ -182,8 +186,8 @@ def _say_how_to_go_on(jobs: Sequence[Job], fresh: bool) -> None:
     for job in jobs:
         try:
             one = open_run(job.folder.path)
-        except NotFoundError:
-            # Its turn had not come.
+        except PerennialError:
+            # Its turn had not come, or it cannot be read: what stopped the run matters more.
             continue
         asked += len(one.report.outcomes)
         total += one.items

@@ -57,8 +57,13 @@ def show(options: Options, version: str | None) -> int:
         report = store.reports.gate_of(version) if version else gates[-1] if gates else None
         if version and report is None:
             store.versions.get(version)
+        state = store.versions.get(report.candidate).state.value if report else ""
     if report is None:
         what = f"{version} was never judged" if version else "nothing was judged yet"
         raise NotFoundError(what, "`perennial cycles` lists what was tried")
-    options.put(report.model_dump(mode="json"), gate_table(report))
+    head = (
+        f"[bold]{report.candidate}[/] against {report.live}, {report.created_at:%Y-%m-%d %H:%M} "
+        f"UTC; now {state.replace('_', ' ')}"
+    )
+    options.put(report.model_dump(mode="json"), Group(head, gate_table(report)))
     return 0

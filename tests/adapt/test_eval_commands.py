@@ -91,6 +91,20 @@ def test_a_finished_run_is_shown_without_asking_and_fresh_keeps_it_aside(
     assert (other / "report.json").is_file()
 
 
+@pytest.mark.parametrize("held", ["{", ""])
+@pytest.mark.parametrize("spoiled", ["run.json", "report.json"])
+def test_fresh_begins_anew_whatever_the_folder_holds(
+    run: Run, endpoint: Endpoint, tmp_path: Path, spoiled: str, held: str
+) -> None:
+    """A file that cannot be read is kept aside with its folder, and stops nobody."""
+    first = run(*asking(endpoint, "--json")).json
+    (folder,) = runs_of(tmp_path)
+    (folder / spoiled).write_text(held)
+    again = run(*asking(endpoint, "--fresh", "--json"))
+    assert again.code == 0 and again.json["reports"] == first["reports"]
+    assert (folder.with_name(f"{folder.name}.1") / spoiled).read_text() == held
+
+
 def started(endpoint: Endpoint, tmp_path: Path, out: Path) -> subprocess.Popen[bytes]:
     """The same run in a process of its own, half of it done."""
     words = [str(word) for word in asking(endpoint, "--out", out, "--concurrency", 2)]

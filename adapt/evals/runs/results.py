@@ -145,9 +145,11 @@ def groups(slices: Sequence[str]) -> dict[str, list[int]]:
 
 def _row(name: str, outcomes: Sequence[ItemOutcome]) -> dict[str, Any]:
     scores = [o.score for o in outcomes if o.error is None]
-    low, high = wilson(sum(scores), len(scores))
+    # Where nothing was scored there is no mean: a 0 would read as a model that failed.
+    low, high = wilson(sum(scores), len(scores)) if scores else (None, None)
     row: dict[str, Any] = {
-        "slice": name, "mean": sum(scores) / max(len(scores), 1), "low": low, "high": high,
+        "slice": name, "mean": sum(scores) / len(scores) if scores else None,
+        "low": low, "high": high,
         "items": len(outcomes), "invalid": sum(not o.valid and o.error is None for o in outcomes),
         "faults": len(outcomes) - len(scores),
     }  # fmt: skip

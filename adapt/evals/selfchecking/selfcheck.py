@@ -128,6 +128,7 @@ async def _check(count: _Count, cases: Iterable[Case], progress: Progress | None
                 progress(count.name, count.items)
     except UserError as error:
         count.fail("", "the files cannot be read", str(error))
+        return
     if not count.items:
         count.fail("", "no items", "the files hold none")
 
