@@ -26,7 +26,7 @@ from adapt.evals.selfchecking.trivial import trivial_of
 from adapt.show import CycleView, stderr, table
 from agent.engine import Engine
 from store import Home, Store
-from store.errors import ConfigError, NotFoundError, PerennialError
+from store.errors import ConfigError, PerennialError
 from store.evidence import EvalReport
 
 SLICES_SHOWN = 12
