@@ -179,6 +179,7 @@ def test_the_real_engine_tells_the_same_of_prompts(
             prompts = ["the weather", "the city is"]
             same = await kl_to_base(engine, "base", "base", prompts, tokens=4)
             moved = await kl_to_base(engine, "base", "likelihood-a", prompts, tokens=4)
+            await engine.unload_adapter("likelihood-a")
             assert same["kl"] < 1e-3 < moved["kl"] and same["tokens"] == moved["tokens"] == 8
 
     asyncio.run(asyncio.wait_for(work(), 300))
