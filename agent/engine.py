@@ -44,8 +44,8 @@ __all__ = ["Delta", "Engine", "Generation", "PromptLogprobs", "Reply", "Sampling
 Chunk = dict[str, Any]
 
 KEPT = 16
-"""Unused connections that are kept. The client looks at each of them at every request: 64 cost eight
-times as much of the processor as none, and a third of the engine's throughput is left."""
+"""Unused connections that are kept. The client looks at each of them at every request: 64 cost
+eight times as much of the processor as none, and a third of the engine's throughput is left."""
 IDLE_S = 5.0
 """How long an unused connection is kept. The engine keeps it far longer (agent.serve_command): were
 both to let go at once, a request on it would be lost."""
