@@ -11,8 +11,8 @@ import numpy as np
 from adapt import gate as gates
 from adapt.cycle_context import Context, Outputs
 from adapt.cycle_suites import PINNED, cycle_suites
-from adapt.evals.asking import Asker, Played, decoding_of
-from adapt.evals.items import Item, Suite
+from adapt.evals.asking import Asker, decoding_of
+from adapt.evals.items import Suite
 from adapt.evals.pairs import PairedRun
 from adapt.evals.runner import ask_suite
 from adapt.gate_suite import decided_against
@@ -35,17 +35,19 @@ async def evaluate(context: Context, version: Outputs) -> Outputs:
     await runtime.swap.load(candidate)
     probe = await runtime.swap.check(candidate)
     suites = cycle_suites(runtime, context.number)
+    known = _known_outcomes(runtime, live.name)
+    base = store.versions.list()[0]
     total = sum(len(s.items) for s in suites)
     outputs: Outputs = {"reports": {}, "planned": {}, "since": {}}
     asked = 0
     for suite in suites:
-        pair = await _ask_pair(context, suite, (live.name, candidate.name), asked, total)
+        versions = (live.name, candidate.name)
+        pair = await _ask_pair(context, suite, versions, known, asked, total)
         for report in pair:
             store.reports.add_eval(report)
         outputs["reports"][suite.name] = {"live": pair[0].digest, "candidate": pair[1].digest}
         outputs["planned"][suite.name] = len(suite.items)
         asked += len(suite.items)
-        base = store.versions.list()[0]
         if suite.name in PINNED and base.name != live.name:
             since = await report_of(runtime, suite, base.name)
             outputs["since"][suite.name] = since.digest
@@ -57,8 +59,9 @@ async def evaluate(context: Context, version: Outputs) -> Outputs:
 
 
 async def _ask_pair(
-    context: Context, suite: Suite, names: tuple[str, str], asked: int, total: int
-) -> tuple[EvalReport, EvalReport]:
+    context: Context, suite: Suite, names: tuple[str, str], known: Mapping[str, ItemOutcome],
+    asked: int, total: int,
+) -> tuple[EvalReport, EvalReport]:  # fmt: skip
     """Both versions' reports on one suite. `asked` of `total` items are done before it."""
     runtime = context.runtime
     settings, decoding = runtime.settings.gate, decoding_of(runtime.settings)
@@ -71,7 +74,7 @@ async def _ask_pair(
         live=Asker(runtime.engine, names[0], decoding),
         candidate=Asker(runtime.engine, names[1], decoding),
         suite=suite,
-        known=_known_outcomes(runtime, names[0]),
+        known=known,
         settled=settled if settings.stop_early else None,
         progress=lambda done, _: context.progress(asked + done, total, suite.name),
     ).ask()
@@ -81,23 +84,9 @@ async def report_of(runtime: Runtime, suite: Suite, version: str) -> EvalReport:
     """What a version answers to a whole suite, in the store: asked now where it is not known."""
     known = _known_outcomes(runtime, version)
     asker = Asker(runtime.engine, version, decoding_of(runtime.settings))
-    report = await ask_suite(asker, suite, journal=_Answered(known))
+    report = await ask_suite(asker, suite, known=known)
     runtime.store.reports.add_eval(report)
     return report
-
-
-class _Answered:
-    """A journal that knows earlier answers and keeps nothing: reports are kept whole."""
-
-    def __init__(self, outcomes: Mapping[str, ItemOutcome]) -> None:
-        self._outcomes = outcomes
-
-    def known(self) -> Mapping[str, ItemOutcome]:
-        """Earlier answers."""
-        return self._outcomes
-
-    def add(self, item: Item, outcome: ItemOutcome, played: Played | None, seconds: float) -> None:
-        """Keep nothing."""
 
 
 def _known_outcomes(runtime: Runtime, version: str) -> dict[str, ItemOutcome]:

@@ -96,18 +96,31 @@ def judge_suite(
         verdict=Verdict.ABSTAIN,
         words="",
     )
+    return at_level(test, paired, settings, level)
+
+
+def at_level(test: SuiteTest, paired: Paired, settings: GateSettings, level: float) -> SuiteTest:
+    """The same test with the verdict that it has at another level."""
+    test = test.model_copy(update={"level": level})
     verdict, why = _verdict(test, paired, settings)
     return test.model_copy(update={"verdict": verdict, "words": _words(test, paired, why)})
 
 
+def p_needed(level: float) -> float:
+    """The p-value that proves a claim at the end."""
+    return (1.0 - EARLY) * level
+
+
+def e_needed(test: SuiteTest) -> float:
+    """The e-value that proves a claim at any time."""
+    return 1.0 / (test.level if test.p_value is None else EARLY * test.level)
+
+
 def proven(test: SuiteTest) -> bool:
     """Whether the claim of a suite stands at its level."""
-    if test.p_value is None:
-        return test.e_value >= 1.0 / test.level
     ended = test.items >= test.planned
-    return test.e_value >= 1.0 / (EARLY * test.level) or (
-        ended and test.p_value <= (1.0 - EARLY) * test.level
-    )
+    at_end = ended and test.p_value is not None and test.p_value <= p_needed(test.level)
+    return test.e_value >= e_needed(test) or at_end
 
 
 def decided_against(d: Floats, suite: str, settings: GateSettings) -> bool:
@@ -202,13 +215,10 @@ def _not_inferior(test: SuiteTest, alpha: float) -> tuple[Verdict, str]:
 
 def evidence(test: SuiteTest) -> str:
     """How strong the case for the claim is, beside what would prove it."""
-    e_value = f"evidence {test.e_value:.3g}"
+    e_value = f"evidence {test.e_value:.3g} of {e_needed(test):.3g}"
     if test.p_value is None:
-        return f"{e_value} of {1.0 / test.level:.3g}"
-    return (
-        f"p {test.p_value:.2g}, at most {(1 - EARLY) * test.level:.2g} needed; {e_value} of "
-        f"{1.0 / (EARLY * test.level):.3g}"
-    )
+        return e_value
+    return f"p {test.p_value:.2g}, at most {p_needed(test.level):.2g} needed; {e_value}"
 
 
 def _words(test: SuiteTest, paired: Paired, why: str) -> str:

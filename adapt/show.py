@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from adapt.events import Event
-from adapt.gate_suite import EARLY
+from adapt.gate_suite import p_needed
 from agent.serve import StartProgress
 from store.evidence import EvalReport, GateReport
 from store.records import CycleStage
@@ -188,7 +188,7 @@ def gate_table(report: GateReport) -> Table:
     rows = [
         {
             "suite": t.suite, "claim": claims[t.kind], "items": t.items, "live": t.live,
-            "candidate": t.candidate, "needed": (1 - EARLY) * t.level,
+            "candidate": t.candidate, "needed": p_needed(t.level),
             "p": None if t.p_value is None else f"{t.p_value:.2g}",
             "e_value": f"{t.e_value:.3g}", "verdict": t.verdict.value, "margin": t.margin,
             "difference": f"{t.difference:+.3f} ({t.interval[0]:+.3f} to {t.interval[1]:+.3f})",

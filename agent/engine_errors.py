@@ -1,6 +1,7 @@
 """What engines do wrong, in our words: refusals with a way out, answers outside the protocol.
 
-Called by `agent.engine` only, which is where foreign errors end.
+Called by `agent.engine`, which is where foreign errors end, and by those who play on after a prompt
+that was too long.
 """
 
 from collections.abc import Iterator
@@ -22,6 +23,13 @@ def reading(path: str) -> Iterator[None]:
             f"the engine's answer to {path} cannot be read: {error!r}",
             "is it vLLM as in requirements/, or another server of OpenAI's protocol?",
         ) from error
+
+
+def too_long(error: EngineError) -> bool:
+    """Whether an engine refused a prompt for its length alone."""
+    words = error.message
+    long = "context length" in words or "max_model_len" in words
+    return isinstance(error, EngineRefused) and error.status == 400 and long
 
 
 def code_of(chunk: dict[str, Any]) -> int:

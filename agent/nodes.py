@@ -12,6 +12,7 @@ from langgraph.runtime import Runtime
 from langgraph.types import Command, StreamWriter
 
 from agent.engine import Reply
+from agent.engine_errors import too_long
 from agent.history import Wire, shortened, with_system
 from agent.state import AgentState, RunContext, Token, ToolCalled, ToolReplied, tool_message
 from store.errors import EngineError, EngineRefused
@@ -87,7 +88,7 @@ async def _ask_fitting(
         try:
             return await _ask(run, shown, None if last else run.tools, write)
         except EngineRefused as error:
-            shorter = shortened(shown) if _too_long(error) else None
+            shorter = shortened(shown) if too_long(error) else None
             if shorter is None:
                 raise
             shown = shorter
@@ -110,11 +111,6 @@ async def _ask(
                 write(Token(piece.text))
     # The engine's client ends every stream that did not fail with the whole reply.
     return cast(Reply, piece)
-
-
-def _too_long(error: EngineRefused) -> bool:
-    words = error.message
-    return error.status == 400 and ("context length" in words or "max_model_len" in words)
 
 
 def _is_object(arguments: str) -> bool:

@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import re
+import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -32,11 +33,11 @@ def write_atomic(path: Path, data: bytes | str) -> None:
     disk is full, OSError otherwise.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    temporary = path.parent / f".{path.name}.{secrets.token_hex(8)}"
+    # Not tempfile's: its files stay their owner's alone, whatever the umask says.
+    handle = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
     try:
         with os.fdopen(handle, "wb") as file:
-            # A temporary file is its owner's alone; a page or picture is for others too.
-            os.fchmod(file.fileno(), 0o644)
             file.write(data.encode() if isinstance(data, str) else data)
             file.flush()
             # Without this a power cut may keep the rename and lose the bytes.
@@ -44,7 +45,7 @@ def write_atomic(path: Path, data: bytes | str) -> None:
         os.replace(temporary, path)
         _sync_folder(path.parent)
     except BaseException as error:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         _raise_if_full(error, path)
         raise
 

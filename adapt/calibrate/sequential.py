@@ -12,7 +12,7 @@ from adapt.calibrate.scenarios import Effect
 from adapt.calibrate.simulate import chances
 from adapt.eprocess import STAKES, Floats
 from adapt.exact import p_above
-from adapt.gate_suite import EARLY
+from adapt.gate_suite import EARLY, p_needed
 
 POWER = 0.8
 
@@ -88,7 +88,7 @@ def items_used(
     stopped = _first_proof(d, claim.bound, 1.0 / (EARLY * level), least)
     won, lost = (d > 0).sum(axis=1), (d < 0).sum(axis=1)
     at_end = np.array([
-        p_above(int(w), int(lo), planned, claim.bound) <= (1.0 - EARLY) * level
+        p_above(int(w), int(lo), planned, claim.bound) <= p_needed(level)
         for w, lo in zip(won, lost, strict=True)
     ])  # fmt: skip
     early = stopped < planned

@@ -11,7 +11,7 @@ import numpy as np
 from adapt.calibrate.scenarios import SIZES, Scenario
 from adapt.calibrate.simulate import paired_of
 from adapt.gate import overall
-from adapt.gate_suite import judge_suite, proven
+from adapt.gate_suite import Paired, at_level, judge_suite
 from adapt.spending import level_of
 from agent.config_sections import GateSettings
 from store.evidence import SuiteTest, Verdict
@@ -90,7 +90,7 @@ class _Nights:
         self.scenarios = scenarios
         self._settings = settings
         self._sizes = sizes
-        self._tests: dict[tuple[str, int, int], SuiteTest] = {}
+        self._tests: dict[tuple[str, int, int], tuple[Paired, SuiteTest]] = {}
 
     def promoted(self, which: int, level: float, rng: np.random.Generator) -> bool:
         """Whether one draw of that scenario is promoted at that level."""
@@ -104,10 +104,7 @@ class _Nights:
     def _test(self, suite: str, won: int, lost: int, n: int, level: float) -> SuiteTest:
         key = (suite, won, lost)
         if key not in self._tests:
-            counts = ((won, lost, n - won - lost),)
-            self._tests[key] = judge_suite(suite, paired_of(counts), self._settings)
-        found = self._tests[key].model_copy(update={"level": level})
-        if found.verdict is Verdict.REJECT and not proven(found):
-            return found
-        verdict = Verdict.PROMOTE if proven(found) else Verdict.ABSTAIN
-        return found.model_copy(update={"verdict": verdict})
+            paired = paired_of(((won, lost, n - won - lost),))
+            self._tests[key] = paired, judge_suite(suite, paired, self._settings)
+        paired, test = self._tests[key]
+        return at_level(test, paired, self._settings, level)

@@ -17,6 +17,7 @@ from adapt.evals.scoring.marks import Mark, invalid
 from adapt.evals.suites import catalogue_of
 from agent.config import AgentSettings, Settings
 from agent.engine import Engine, Reply, Sampling
+from agent.engine_errors import too_long
 from agent.history import Wire, to_wire
 from agent.runs import Agent, Options
 from agent.state import RunResult
@@ -100,21 +101,10 @@ class Asker:
 
     async def ask(self, item: Item) -> tuple[ItemOutcome, Played | None]:
         """Play one item; None and an outcome with `error` set where the engine kept failing."""
-        play = player_of(item.check["kind"])
-        for pause in (*PAUSES_S, None):
-            try:
-                played = await play(self, item)
-                break
-            except EngineError as error:
-                if too_long(error):
-                    mark = invalid("the item does not fit in the model's context")
-                    played = Played(mark, "", to_wire(item.messages))
-                    break
-                if pause is None or not _may_pass(error):
-                    return _fault(item, str(error)), None
-                await asyncio.sleep(pause)
-        else:
-            raise AssertionError("the loop ends by break or return")
+        try:
+            played = await self._played(item)
+        except EngineError as error:
+            return _fault(item, str(error)), None
         mark = played.mark
         outcome = ItemOutcome(
             item=item.digest, slice=item.slice, score=mark.score, valid=mark.valid,
@@ -122,6 +112,21 @@ class Asker:
             measures=dict(mark.measures),
         )  # fmt: skip
         return outcome, played
+
+    async def _played(self, item: Item) -> Played:
+        """Play it, again after a fault that may pass. EngineError when the engine kept failing."""
+        pauses = iter(PAUSES_S)
+        while True:
+            try:
+                return await player_of(item.check["kind"])(self, item)
+            except EngineError as error:
+                if too_long(error):
+                    mark = invalid("the item does not fit in the model's context")
+                    return Played(mark, "", to_wire(item.messages))
+                pause = next(pauses, None)
+                if pause is None or not _may_pass(error):
+                    raise
+            await asyncio.sleep(pause)
 
 
 Player = Callable[[Asker, Item], Awaitable[Played]]
@@ -181,13 +186,6 @@ def _talked_too_long(result: RunResult) -> bool:
     """
     fault = result.fault
     return isinstance(fault, EngineRefused) and fault.status == 400 and result.steps > 1
-
-
-def too_long(error: EngineError) -> bool:
-    """Whether the engine refused a prompt for its length alone."""
-    words = error.message
-    long = "context length" in words or "max_model_len" in words
-    return isinstance(error, EngineRefused) and error.status == 400 and long
 
 
 def _may_pass(error: EngineError) -> bool:

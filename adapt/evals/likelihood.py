@@ -13,10 +13,11 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from adapt.evals.asking import PRIORITY, too_long
+from adapt.evals.asking import PRIORITY
 from adapt.evals.encyclopedia import KNOWN_SEED, articles
 from adapt.evals.published.reading import field, records
 from agent.engine import Engine
+from agent.engine_errors import too_long
 from store.errors import ConfigError, EngineError, NotFoundError
 
 CONCURRENCY = 16

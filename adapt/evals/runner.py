@@ -68,16 +68,17 @@ async def ask_suite(
     suite: Suite,
     *,
     concurrency: int = CONCURRENCY,
+    known: Mapping[str, ItemOutcome] | None = None,
     journal: Journal | None = None,
     seen: Callable[[int, ItemOutcome], None] | None = None,
 ) -> EvalReport:
-    """Ask every item that `journal` does not know yet.
+    """Ask every item whose outcome is not `known` yet (by digest); `journal` knows those it holds.
 
-    `seen` is called with the number of finished items and each outcome as it comes, those known to
-    the journal first.
+    `seen` is called with the number of finished items and each outcome as it comes, those known
+    first.
     """
     started = time.monotonic()
-    known = journal.known() if journal else {}
+    known = {**(known or {}), **(journal.known() if journal else {})}
     outcomes: dict[int, ItemOutcome] = {}
     for place, item in enumerate(suite.items):
         if item.digest in known:
