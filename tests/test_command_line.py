@@ -1,17 +1,16 @@
 """The command line, from arguments to exit code, over real stores and a server on a fake engine."""
 
-import json
 import os
 import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import fake_runtime
 import pytest
+from command import Run, in_process
 
 import perennial
 from adapt.show import wilson
@@ -23,38 +22,10 @@ ROOT = Path(perennial.__file__).parent
 HEAVY = "torch vllm transformers langgraph chromadb sqlalchemy fastapi apscheduler".split()
 
 
-class Ran(NamedTuple):
-    """What a command did."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        """The one JSON value on stdout."""
-        return json.loads(self.out)
-
-
-Run = Callable[..., Ran]
-
-
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
     """Run a command in this process."""
-    monkeypatch.delenv("PERENNIAL_HOME", raising=False)
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def run(*arguments: object) -> Ran:
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            perennial.main([str(a) for a in arguments])
-        code = ended.value.code
-        assert code is None or isinstance(code, int)
-        said = capsys.readouterr()
-        return Ran(code or 0, str(said.out), str(said.err))
-
-    return run
+    return in_process(capsys, monkeypatch)
 
 
 @pytest.fixture

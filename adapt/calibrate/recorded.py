@@ -41,7 +41,7 @@ def recorded(store: Store, settings: GateSettings) -> Recorded:
         if name != "learned":
             margin = settings.margins.get(name, settings.margin)
             lost = {**even, "learned": effects["learned"], name: even[name].plus(margin)}
-            scenarios.append(Scenario(f"{label}, {name} -{margin:g} (margin)", "harmful", lost))
+            scenarios.append(Scenario(f"{label}, {name} -{margin:g} (margin)", "at margin", lost))
     return scenarios, sizes
 
 

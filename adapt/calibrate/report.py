@@ -144,14 +144,12 @@ def summary(found: Mapping[str, Any]) -> dict[str, Any]:
     by: dict[str, list[Mapping[str, Any]]] = {}
     for row in [*found["rates"], *found.get("recorded", ())]:
         by.setdefault(row["kind"], []).append(row)
-    at_margin = [r for r in by["harmful"] if "(margin)" in r["scenario"]]
-    ten = [r for r in by["helpful"] if r["scenario"].startswith("learned +0.10")]
     return {
         "false_promotion_no_change": max(r["promoted"] for r in by["no change"]),
-        "false_promotion_at_margin": max(r["promoted"] for r in at_margin),
-        "harm_missed": max(r["promoted"] for r in by["harmful"] if r not in at_margin),
-        "power_ten_points": min(r["promoted"] for r in ten),
-        "power_ten_points_first_night": min(r["promoted_first"] for r in ten),
+        "false_promotion_at_margin": max(r["promoted"] for r in by["at margin"]),
+        "harm_missed": max(r["promoted"] for r in by["harmful"]),
+        "power_ten_points": min(r["promoted"] for r in by["ten points"]),
+        "power_ten_points_first_night": min(r["promoted_first"] for r in by["ten points"]),
         "early_stopping_items": max(r["ratio"] for r in found["items_used"]),
         "false_share_of_a_year": max(r["false_share"] for r in found["years"]),
     }

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import fake_runtime
 import pytest
-from eval_command import Run, eval_command
+from command import Run, eval_command
 from openai_endpoint import MODEL, Endpoint, served
 
 import perennial

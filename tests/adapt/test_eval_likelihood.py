@@ -14,7 +14,7 @@ from typing import Any
 import fake_runtime
 import httpx
 import pytest
-from eval_command import Run, eval_command
+from command import Run, eval_command
 
 from adapt.base import PICO
 from adapt.commands.evals_likelihood import PROMPTS, general_prompts

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from bfcl_package import asked, write_lines
-from eval_command import Run, eval_command
+from command import Run, eval_command
 from openai_endpoint import MODEL, Endpoint, served
 
 from adapt.evals.bfcl.sandbox import installed

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from eval_command import Run, eval_command
+from command import Run, eval_command
 from openai_endpoint import MODEL, Endpoint, served
 from toolbench_cases import record, write_queries, write_replies
 

@@ -83,7 +83,7 @@ class FileJournal:
             "prompt_tokens": played.prompt_tokens if played else 0,
             "completion_tokens": played.completion_tokens if played else 0,
         }
-        self._write(json.dumps(line).encode() + b"\n")
+        write_line(self._file, self.path, line)
         if time.monotonic() - self._synced >= SYNC_S:
             self.sync()
 
@@ -91,18 +91,6 @@ class FileJournal:
         """Wait until the disk has all of it."""
         os.fsync(self._file.fileno())
         self._synced = time.monotonic()
-
-    def _write(self, line: bytes) -> None:
-        rest = memoryview(line)
-        try:
-            while rest:
-                # Unbuffered: a line that only a buffer holds is lost with the process.
-                rest = rest[self._file.write(rest) or 0 :]
-        except OSError as error:
-            raise PerennialError(
-                f"{self.path} cannot be written: {error.strerror or error}",
-                "make room and run the same command again; what is in it is kept",
-            ) from error
 
 
 @contextmanager
@@ -113,7 +101,7 @@ def open_journal(path: Path, warn: Callable[[str], None]) -> Iterator[FileJourna
     hears of a last line that was cut off.
     """
     with path.open("ab+", buffering=0) as file:
-        _lock(file, path, fcntl.LOCK_EX)
+        hold(file, path, fcntl.LOCK_EX)
         size = whole_size(path)
         if size < path.stat().st_size:
             warn(f"{path}: its last line was cut off and is dropped; its item is asked again")
@@ -164,12 +152,27 @@ def check_journal(path: Path) -> None:
     """
     if path.is_file():
         with path.open("rb") as file:
-            _lock(file, path, fcntl.LOCK_SH)
+            hold(file, path, fcntl.LOCK_SH)
         for _ in read_entries(path):
             pass
 
 
-def _lock(file: FileIO | BufferedReader, path: Path, kind: int) -> None:
+def write_line(file: FileIO, path: Path, value: Any) -> None:
+    """Append a JSON value as a line, at once. PerennialError when the disk is full."""
+    rest = memoryview(json.dumps(value).encode() + b"\n")
+    try:
+        while rest:
+            # Unbuffered: a line that only a buffer holds is lost with the process.
+            rest = rest[file.write(rest) or 0 :]
+    except OSError as error:
+        raise PerennialError(
+            f"{path} cannot be written: {error.strerror or error}",
+            "make room and run the same command again; what is in it is kept",
+        ) from error
+
+
+def hold(file: FileIO | BufferedReader, path: Path, kind: int = fcntl.LOCK_EX) -> None:
+    """Lock a file that one process at a time may fill. BusyError while another does."""
     try:
         fcntl.flock(file, kind | fcntl.LOCK_NB)
     except BlockingIOError as error:

@@ -3,23 +3,23 @@
 Judges nothing (adapt.evals.toolbench.judge does). Called by `perennial eval judge`.
 """
 
-import fcntl
 import json
 import os
-from collections.abc import Iterator, MutableMapping
+from collections import UserDict
+from collections.abc import Iterator
 from contextlib import contextmanager
 from io import FileIO
 from pathlib import Path
 
 from adapt.evals.asking import Played
 from adapt.evals.items import Item
-from adapt.evals.runs.journal import Entry, whole_size
+from adapt.evals.runs.journal import Entry, hold, whole_size, write_line
 from adapt.evals.runs.results import Run
 from adapt.evals.scoring.marks import Mark
 from adapt.evals.toolbench.functions import FINISH
 from adapt.evals.toolbench.judge import Answer
 from adapt.evals.toolbench.protocol import read_finish
-from store.errors import BusyError, ConfigError, PerennialError
+from store.errors import ConfigError
 from store.records import Message
 
 VERDICTS = "verdicts.jsonl"
@@ -70,40 +70,20 @@ def _answer(entry: Entry) -> Answer:
     return Answer.of(item, Played(mark, final, entry.messages))
 
 
-class Words(MutableMapping[str, str]):
+class Words(UserDict[str, str]):
     """A judge's words by request, each a line of a file at once. Made by `open_words`."""
 
     def __init__(self, file: FileIO, path: Path, judge: str, known: dict[str, str]) -> None:
+        super().__init__()
+        self.data = known
         self._file = file
         self._path = path
         self._judge = judge
-        self._known = known
-
-    def __getitem__(self, key: str) -> str:
-        return self._known[key]
 
     def __setitem__(self, key: str, words: str) -> None:
         """Keep it. PerennialError when the disk is full."""
-        line = json.dumps({"request": key, "judge": self._judge, "said": words})
-        rest = memoryview(line.encode() + b"\n")
-        try:
-            while rest:
-                rest = rest[self._file.write(rest) or 0 :]
-        except OSError as error:
-            raise PerennialError(
-                f"{self._path} cannot be written: {error.strerror or error}",
-                "make room and run the same command again; what is in it is kept",
-            ) from error
-        self._known[key] = words
-
-    def __delitem__(self, key: str) -> None:
-        raise NotImplementedError("what a judge said is not taken back")
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._known)
-
-    def __len__(self) -> int:
-        return len(self._known)
+        write_line(self._file, self._path, {"request": key, "judge": self._judge, "said": words})
+        super().__setitem__(key, words)
 
 
 @contextmanager
@@ -115,10 +95,7 @@ def open_words(folder: Path, judge: str) -> Iterator[Words]:
     """
     path = folder / VERDICTS
     with path.open("ab+", buffering=0) as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise BusyError(f"another process writes {path}", "wait for it") from error
+        hold(file, path)
         file.truncate(whole_size(path))
         yield Words(file, path, judge, _read(path, judge))
         os.fsync(file.fileno())
