@@ -8,21 +8,17 @@ import ipaddress
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from agent.config_base import Section
+from agent.config_operations import BudgetSettings, FleetSettings, StorageSettings, SwapSettings
 from store.errors import ConfigError
 
 LORA_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
 """The values vLLM takes for the largest LoRA rank."""
 USUAL_QUOTA = 60.0
 """Percent of the rows that an update may move, where the engine serves as many."""
-
-
-class Section(BaseModel):
-    """Base of all sections: frozen, an unknown key is an error, field docstrings are kept."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 class EngineSettings(Section):
@@ -194,6 +190,10 @@ class Settings(BaseSettings):
     update: UpdateSettings = Field(default_factory=UpdateSettings)
     gate: GateSettings = Field(default_factory=GateSettings)
     schedule: ScheduleSettings = Field(default_factory=ScheduleSettings)
+    fleet: FleetSettings = Field(default_factory=FleetSettings)
+    swap: SwapSettings = Field(default_factory=SwapSettings)
+    storage: StorageSettings = Field(default_factory=StorageSettings)
+    budget: BudgetSettings = Field(default_factory=BudgetSettings)
 
     @property
     def model_source(self) -> str:

@@ -1,0 +1,55 @@
+"""The sections of the settings about running for a year: engines, swaps, storage and budgets.
+
+As agent.config_sections, which puts all sections together and is where others get them.
+"""
+
+from pydantic import Field
+
+from agent.config_base import Section
+
+
+class FleetSettings(Section):
+    """The engines that serve together. One of our own, unless told otherwise."""
+
+    engines: int = Field(default=1, ge=0)
+    """Engines that are started here; 0 when all are elsewhere."""
+    urls: tuple[str, ...] = ()
+    """Other vLLM servers of the same model, such as http://10.0.0.7:8000, which see the home's
+    artifacts under the same path. Their adapter endpoints must be on and open to us alone."""
+
+
+class SwapSettings(Section):
+    """How a version takes over from another."""
+
+    keep: int = Field(default=2, ge=0)
+    """Earlier versions that stay loaded, so that going back needs no load."""
+    drain_s: float = Field(default=120.0, gt=0.0)
+    """How long runs on old weights may take before weights are replaced in place, in seconds."""
+    canary_share: float = Field(default=0.0, ge=0.0, lt=1.0)
+    """Share of new threads that a promoted version answers before it is live; 0 goes live at
+    once."""
+    canary_runs: int = Field(default=100, ge=1)
+    """Runs a canary must answer before it goes live."""
+    watch_runs: int = Field(default=200, ge=0)
+    """Runs after which a new live version is no longer watched; 0 watches none."""
+
+
+class StorageSettings(Section):
+    """Where what is kept is kept. Unset: SQLite and Chroma in the home."""
+
+    database: str | None = None
+    """URL of a PostgreSQL database, postgresql+psycopg://user@host/name. A password is read from
+    PERENNIAL_STORAGE__DATABASE or PGPASSWORD, never from a file."""
+    chroma: str | None = None
+    """URL of a Chroma server, http://host:8000."""
+
+
+class BudgetSettings(Section):
+    """What updates may use."""
+
+    cycle_minutes: float | None = Field(default=None, gt=0.0)
+    """An update that takes longer is stopped and counts as failed."""
+    disk_gib: float | None = Field(default=None, gt=0.0)
+    """Most that the home's artifacts may take; older ones go first, those in use never."""
+    versions: int = Field(default=50, ge=2)
+    """Versions whose weights are kept. Their records stay for ever."""
