@@ -14,6 +14,7 @@ from sqlalchemy import (
     Boolean,
     Column,
     DateTime,
+    Float,
     ForeignKey,
     Integer,
     MetaData,
@@ -143,6 +144,17 @@ episodes = Table(
 )
 
 sources = Table("sources", metadata, Column("name", String(255), primary_key=True), _record())
+
+leases = Table(
+    "leases",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("holder", String(64), nullable=False),
+    Column("place", String(255), nullable=False),
+    Column("fence", Integer, nullable=False),
+    Column("renewals", Integer, nullable=False),
+    Column("lasts_s", Float, nullable=False),
+)
 
 
 def pack(record: Record, without: Collection[str] = ()) -> str:
