@@ -15,6 +15,7 @@ from store.examples import Examples
 from store.files import Artifacts
 from store.home import Home
 from store.reports import Reports
+from store.leases import FencedDatabase, Leases
 from store.sources import Sources
 from store.versions import Versions
 
@@ -33,6 +34,7 @@ class Store:
         self.reports = Reports(database)
         self.cycles = Cycles(database)
         self.episodes = Episodes(database)
+        self.leases = Leases(database)
         self.sources = Sources(database)
 
     @classmethod
@@ -42,7 +44,7 @@ class Store:
         Raises ConfigError for a home that cannot be used, IntegrityError for a damaged database.
         """
         home.create()
-        database = Database(home.database)
+        database = FencedDatabase(home.database)
         database.migrate()
         return cls(home, database, embedder or MiniLmEmbedder())
 
