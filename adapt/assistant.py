@@ -8,9 +8,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from adapt.runtime import Runtime
+from adapt.watch import Watch
 from agent.runs import Agent
 from agent.threads import open_threads
 from store import Store
+from store.records import Episode
 from tools.calculate import Calculate
 from tools.registry import Embedder, Registry
 from tools.search import SearchDocuments
@@ -28,6 +30,8 @@ class Assistant:
     agent: Agent
     registry: Registry
     embedder: Embedder
+    watch: Watch
+    """Told of every run; has the canary and rolls back what does harm."""
 
 
 def toolbox(store: Store) -> Registry:
@@ -41,7 +45,17 @@ def toolbox(store: Store) -> Registry:
 async def open_assistant(runtime: Runtime) -> AsyncIterator[Assistant]:
     """The assistant, its threads open until the block ends. Versions in use are kept loaded."""
     store = runtime.store
+    watch = Watch(runtime)
+
+    def keep(episode: Episode) -> None:
+        store.episodes.add(episode)
+        watch.saw(episode)
+
     async with open_threads(runtime.home.threads_database) as threads:
-        agent = Agent(runtime.engine, runtime.settings.agent, threads, store.episodes.add)
+        agent = Agent(runtime.engine, runtime.settings.agent, threads, keep)
         runtime.swap.pinned = agent.pinned
-        yield Assistant(agent, toolbox(store), store.embedder)
+        await watch.start()
+        try:
+            yield Assistant(agent, toolbox(store), store.embedder, watch)
+        finally:
+            await watch.stop()

@@ -9,6 +9,7 @@ from dataclasses import asdict
 import numpy as np
 
 from adapt import gate as gates
+from adapt.canary import put_forward
 from adapt.cycle_context import Context, Outputs
 from adapt.cycle_suites import PINNED, cycle_suites
 from adapt.evals.asking import Asker, decoding_of
@@ -139,15 +140,10 @@ async def gate(context: Context, version: Outputs, reports: Outputs) -> Outputs:
 
 
 async def swap(context: Context, version: Outputs, verdict: Outputs) -> Outputs:
-    """Make a promoted candidate live; let a refused one go."""
+    """Put a promoted candidate forward, live or as a canary; let a refused one go."""
     runtime = context.runtime
     if Verdict(verdict["verdict"]) is not Verdict.PROMOTE:
         await runtime.swap.trim()
         live = runtime.store.versions.live()
         return {"live": live.name if live else None}
-    swapped = await runtime.swap.promote(version["version"])
-    return {
-        "live": swapped.live,
-        "previous": swapped.previous,
-        "swap_ms": round(swapped.milliseconds, 1),
-    }
+    return await put_forward(runtime, version["version"])

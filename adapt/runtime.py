@@ -35,6 +35,8 @@ class Runtime:
     """None when the engine is not ours to restart (tests, a fake)."""
     cycle_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while a cycle is at work: one at a time."""
+    trial_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held while a trial begins or ends (adapt.canary)."""
 
     def live(self) -> str:
         """Name of the live version; read once at the start of a run."""

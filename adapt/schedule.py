@@ -18,6 +18,7 @@ from apscheduler.triggers.interval import IntervalTrigger
 
 from adapt.ahead import prepare
 from adapt.backlog import Backlog
+from adapt.canary import refuse_while_trying
 from adapt.cycle import run_cycle
 from adapt.events import Event, Notify, silent
 from adapt.runtime import Runtime
@@ -107,12 +108,14 @@ class Worker:
     def begin(self) -> int:
         """Start a cycle, or go on with an unfinished one, and return its number at once.
 
-        StateError while one is running.
+        StateError while one is running, or a canary is tried.
         """
         if self.running:
             raise StateError("an update is running", "wait for it: perennial cycles")
         cycles = self._runtime.store.cycles
         unfinished = cycles.unfinished()
+        if unfinished is None:
+            refuse_while_trying(self._runtime.store)
         number = unfinished.number if unfinished else len(cycles.list()) + 1
         self._last = None
         if self._preparing is not None:
@@ -125,10 +128,13 @@ class Worker:
     async def tick(self) -> str:
         """What the schedule does each time: a cycle when there is reason for one.
 
-        Returns what was done, in a word: `busy`, `waiting` (backing off), `nothing`, `ran`.
+        Returns what was done, in a word: `busy`, `trying` (a canary), `waiting` (backing off),
+        `nothing`, `ran`.
         """
         if self.running:
             return "busy"
+        if self._runtime.store.trials.canary() is not None:
+            return "trying"
         until = self.backing_off()
         if until is not None and utc_now() < until:
             return "waiting"

@@ -5,6 +5,7 @@ the run and stays in its trace; a tool fault is a message that the model reads.
 """
 
 import json
+import time
 from contextlib import aclosing
 from typing import Any, Literal, cast
 
@@ -35,11 +36,14 @@ async def call_model(state: AgentState, runtime: Runtime[RunContext]) -> Command
     run, trace = runtime.context, runtime.context.trace
     trace.steps += 1
     last = trace.steps >= run.max_steps
+    began = time.monotonic()
     try:
         reply = await _ask_fitting(run, state["messages"], last, runtime.stream_writer)
     except EngineError as error:
         trace.fault = error
         return Command(goto="__end__")
+    finally:
+        trace.seconds += time.monotonic() - began
     trace.add(reply)
     said: Wire = {"role": "assistant", "content": reply.content}
     if last or not run.tools:
@@ -74,6 +78,8 @@ async def call_tools(state: AgentState, runtime: Runtime[RunContext]) -> dict[st
             words = json.dumps({"error": f"more than {MAX_CALLS} calls at once, call it later"})
             result = ToolResult(words, ok=False, retry=True)
         run.trace.malformed += not _is_object(arguments)
+        run.trace.tool_calls += 1
+        run.trace.tool_errors += not result.ok
         write(ToolReplied(call["id"], name, result.text, result.ok))
         replies.append(tool_message(call["id"], result.text))
     return {"messages": replies}

@@ -22,7 +22,7 @@ from agent.engine import Engine, Sampling
 from agent.graph import Graph, build_graph
 from agent.history import Wire, last_question, to_records, to_wire, with_system
 from agent.prompts import names_only
-from agent.state import AgentState, Done, Event, RunContext, RunResult, Shown
+from agent.state import AgentState, Done, Event, RunContext, RunResult, Shown, Trace
 from store.errors import ConfigError
 from store.records import Episode, Message, utc_now
 from tools.registry import Embedder, Registry
@@ -40,6 +40,8 @@ class Options:
     max_tokens: int | None = None
     sampling: Sampling | None = None
 
+    named: bool = False
+    """Whether the client named the version, rather than take what all get."""
 
 class Agent:
     """Runs conversations on one engine. Belongs to one event loop.
@@ -89,7 +91,8 @@ class Agent:
             )
             async with self._thread(thread) as (graph, config, extra):
                 state = await graph.ainvoke(_input(messages), config, context=context, **extra)
-            return await self._finish(context, thread, cast(AgentState, state)["messages"])
+            held = cast(AgentState, state)["messages"]
+            return await self._finish(context, thread, held, options)
 
     async def stream(
         self,
@@ -119,7 +122,7 @@ class Agent:
                             yield item
                         else:
                             held = item["messages"]
-            yield Done(await self._finish(context, thread, held))
+            yield Done(await self._finish(context, thread, held, options))
 
     @contextmanager
     def _pin(self, model: str) -> Iterator[None]:
@@ -162,6 +165,7 @@ class Agent:
             sampling=options.sampling or {"temperature": settings.temperature},
             streaming=streaming,
         )
+            trace=Trace(load=self._pinned.total()),
 
     async def _shown(
         self, question: str, registry: Registry, shown: Shown, embedder: Embedder | None
@@ -181,7 +185,7 @@ class Agent:
         return [spec.function() for spec in specs]
 
     async def _finish(
-        self, context: RunContext, thread: str | None, messages: list[Wire]
+        self, context: RunContext, thread: str | None, messages: list[Wire], options: Options
     ) -> RunResult:
         """Make the result and hand over the episode."""
         trace = context.trace
@@ -203,7 +207,8 @@ class Agent:
         )
         self.mixed_runs += len(result.models) > 1
         if self._on_episode:
-            await asyncio.to_thread(self._on_episode, _episode(result, thread or result.id))
+            episode = _episode(result, trace, thread or result.id, named=options.named)
+            await asyncio.to_thread(self._on_episode, episode)
         return result
 
 
@@ -211,7 +216,7 @@ def _input(messages: Input) -> AgentState:
     return {"messages": to_wire(messages)}
 
 
-def _episode(result: RunResult, thread: str) -> Episode:
+def _episode(result: RunResult, trace: Trace, thread: str, *, named: bool) -> Episode:
     return Episode(
         id=result.id,
         thread=thread,
@@ -221,3 +226,11 @@ def _episode(result: RunResult, thread: str) -> Episode:
         error=result.error,
         created_at=utc_now(),
     )
+        seconds=round(trace.seconds, 6),
+        tokens=trace.completion_tokens,
+        load=trace.load,
+        tool_calls=trace.tool_calls,
+        tool_errors=trace.tool_errors,
+        malformed=trace.malformed,
+        empty=result.error is None and not result.answer.strip(),
+        named=named,

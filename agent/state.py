@@ -37,6 +37,13 @@ class Trace:
     malformed: int = 0
     """Tool calls whose text or arguments could not be read."""
     fault: EngineError | None = None
+    tool_calls: int = 0
+    tool_errors: int = 0
+    """Tool calls that failed."""
+    seconds: float = 0.0
+    """Spent in model calls."""
+    load: int = 1
+    """Runs under way when this one began, itself among them."""
 
     def add(self, reply: Reply) -> None:
         """Count one reply of the engine."""

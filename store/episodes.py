@@ -1,14 +1,17 @@
 """Episodes: what the agent did, run by run. Written once and never changed.
 
-Called by the agent at the end of a run, and by the command line.
+Called by the agent at the end of a run, by the watch over versions, and by the command line.
 """
 
-from sqlalchemy import insert, select
+from collections.abc import Iterator
+from datetime import datetime
+
+from sqlalchemy import Select, insert, select
 
 from store.database import Database
 from store.errors import NotFoundError
 from store.records import Episode
-from store.tables import episodes, moment, pack, unpack
+from store.tables import aware, episodes, moment, pack, unpack
 
 
 class Episodes:
@@ -36,6 +39,40 @@ class Episodes:
         with self._database.read() as db:
             rows = db.scalars(query.limit(limit)).all()
         return [unpack(Episode, row) for row in rows]
+
+    def of_version(self, version: str, since: datetime) -> Iterator[Episode]:
+        """A version's episodes from `since` on, in the order in which they ended."""
+        query = (
+            select(episodes.c.record)
+            .where(episodes.c.version == version, episodes.c.created_at >= moment(since))
+            .order_by(episodes.c.created_at, episodes.c.id)
+        )
+        return self._read(query)
+
+    def before(self, version: str, until: datetime, limit: int) -> Iterator[Episode]:
+        """A version's last episodes that ended before `until`, newest first."""
+        query = (
+            select(episodes.c.record)
+            .where(episodes.c.version == version, episodes.c.created_at < moment(until))
+            .order_by(episodes.c.created_at.desc(), episodes.c.id)
+        )
+        return self._read(query.limit(limit))
+
+    def first_of(self, thread: str) -> tuple[str, datetime] | None:
+        """Version and end of a thread's first run, None where none has ended yet."""
+        query = (
+            select(episodes.c.version, episodes.c.created_at)
+            .where(episodes.c.thread == thread)
+            .order_by(episodes.c.created_at)
+        )
+        with self._database.read() as db:
+            row = db.execute(query.limit(1)).one_or_none()
+        return None if row is None else (row.version, aware(row.created_at))
+
+    def _read(self, query: Select[str]) -> Iterator[Episode]:
+        with self._database.read() as db:
+            for row in db.scalars(query):
+                yield unpack(Episode, row)
 
     def get(self, id: str) -> Episode:
         """One episode. Raises NotFoundError."""

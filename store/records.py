@@ -43,12 +43,14 @@ class DocumentState(StrEnum):
 
 
 class VersionState(StrEnum):
-    """Life of a version. At most one version is live."""
+    """Life of a version. At most one is live, and at most one a canary: answering a share of the
+    new threads before it is live."""
 
     CANDIDATE = "candidate"
     REJECTED = "rejected"
     ABSTAINED = "abstained"
     PROMOTED = "promoted"
+    CANARY = "canary"
     LIVE = "live"
     RETIRED = "retired"
     ROLLED_BACK = "rolled_back"
@@ -93,7 +95,10 @@ VERSION_TRANSITIONS: Mapping[VersionState, frozenset[VersionState]] = {
     ),
     VersionState.REJECTED: frozenset({VersionState.PROMOTED}),
     VersionState.ABSTAINED: frozenset({VersionState.PROMOTED}),
-    VersionState.PROMOTED: frozenset({VersionState.LIVE, VersionState.RETIRED}),
+    VersionState.PROMOTED: frozenset(
+        {VersionState.CANARY, VersionState.LIVE, VersionState.RETIRED}
+    ),
+    VersionState.CANARY: frozenset({VersionState.LIVE, VersionState.ROLLED_BACK}),
     VersionState.LIVE: frozenset({VersionState.RETIRED, VersionState.ROLLED_BACK}),
     VersionState.RETIRED: frozenset({VersionState.LIVE}),
     VersionState.ROLLED_BACK: frozenset({VersionState.LIVE}),
@@ -266,3 +271,19 @@ class Episode(Record):
     steps: int
     error: str | None = None
     created_at: datetime
+    """When the run ended."""
+    seconds: float | None = None
+    """Spent in model calls. This and what follows is None where it was not recorded."""
+    tokens: int | None = None
+    """Written by the model."""
+    load: int | None = None
+    """Runs under way when this one began, itself among them."""
+    tool_calls: int | None = None
+    tool_errors: int | None = None
+    """Tool calls that failed."""
+    malformed: int | None = None
+    """Tool calls that could not be read."""
+    empty: bool | None = None
+    """Whether the run ended without a fault and without a word."""
+    named: bool = False
+    """Whether the client named the version: such runs are no sample of what users meet."""

@@ -12,11 +12,13 @@ from store.documents import Documents
 from store.embeddings import Embedder, MiniLmEmbedder
 from store.episodes import Episodes
 from store.examples import Examples
+from store.feedback import FeedbackTable
 from store.files import Artifacts
 from store.home import Home
-from store.reports import Reports
 from store.leases import FencedDatabase, Leases
+from store.reports import Reports
 from store.sources import Sources
+from store.trials import Trials
 from store.versions import Versions
 
 

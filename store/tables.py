@@ -16,6 +16,7 @@ from sqlalchemy import (
     DateTime,
     Float,
     ForeignKey,
+    Index,
     Integer,
     MetaData,
     String,
@@ -141,6 +142,28 @@ episodes = Table(
     Column("version", String(64), nullable=False, index=True),
     Column("created_at", DateTime(timezone=True), nullable=False, index=True),
     _record(),
+    Index("ix_episodes_version_created_at", "version", "created_at"),
+)
+
+feedback = Table(
+    "feedback",
+    metadata,
+    Column("episode", String(64), ForeignKey("episodes.id"), primary_key=True),
+    Column("version", String(64), nullable=False, index=True),
+    _moment("created_at"),
+    _record(),
+)
+
+trials = Table(
+    "trials",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("kind", String(16), nullable=False),
+    Column("version", String(64), ForeignKey("versions.name"), nullable=False, index=True),
+    Column("state", String(16), nullable=False, index=True),
+    Column("words", Text, nullable=False),
+    _moment("ended_at", nullable=True),
+    _record(),
 )
 
 sources = Table("sources", metadata, Column("name", String(255), primary_key=True), _record())
@@ -172,3 +195,8 @@ def unpack(kind: type[R], text: str, **columns: Any) -> R:
 def moment(value: datetime) -> datetime:
     """The moment in UTC: SQLite drops the zone, and columns in mixed zones would not sort."""
     return value.astimezone(UTC)
+
+
+def aware(value: datetime) -> datetime:
+    """A moment read from a column, with its zone: SQLite gives it back without."""
+    return value if value.tzinfo else value.replace(tzinfo=UTC)

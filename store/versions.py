@@ -21,7 +21,9 @@ from store.records import (
 )
 from store.tables import moment, pack, skill_vectors, unpack, updates, versions
 
-_STATES = (VersionState.LIVE, VersionState.RETIRED, VersionState.ROLLED_BACK)
+_STATES = (
+    VersionState.CANARY, VersionState.LIVE, VersionState.RETIRED, VersionState.ROLLED_BACK
+)  # fmt: skip
 
 
 class Versions:

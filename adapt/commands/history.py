@@ -10,6 +10,7 @@ from adapt.show import eval_rows, facts, gate_table, state, table
 from store import Store
 from store.errors import NotFoundError
 from store.records import Cycle, Version
+from store.trials import Trial
 
 
 def list_cycles(options: Options) -> int:
@@ -68,8 +69,9 @@ def _cycle_row(cycle: Cycle) -> dict[str, Any]:
 def list_versions(options: Options) -> int:
     """All versions, one row each."""
     with options.read_store() as store:
-        rows = [version_row(v) for v in store.versions.list()]
-    columns = ("name", "state", "kind", "parent", "created")
+        tried = {trial.version: trial for trial in store.trials.list()}
+        rows = [version_row(v) | _tried(tried.get(v.name)) for v in store.versions.list()]
+    columns = ("name", "state", "kind", "parent", "created", "trial")
     options.put(rows, table(rows, *columns) if rows else "no versions yet: perennial up")
     return 0
 
@@ -85,6 +87,14 @@ def version_row(version: Version) -> dict[str, Any]:
         "digest": version.digest,
         "created": version.created_at.isoformat(timespec="seconds"),
     }
+
+
+def _tried(trial: Trial | None) -> dict[str, str | None]:
+    """How a version does, or did, once users met it."""
+    if trial is None:
+        return {"trial": None}
+    words = f": {trial.words}" if trial.words else f" for {trial.runs} runs"
+    return {"trial": f"{trial.kind} {trial.state.value}{words}"}
 
 
 def show_version(options: Options, name: str) -> int:

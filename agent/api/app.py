@@ -1,4 +1,4 @@
-"""The HTTP application: chat, models, administration, health. Built by `create_app`.
+"""The HTTP application: chat, models, feedback, administration, health. Built by `create_app`.
 
 Starts and stops nothing and owns none of what AppState holds. Served by the command line.
 """
@@ -7,7 +7,7 @@ from typing import Any
 
 from fastapi import FastAPI, Response
 
-from agent.api import admin, errors, openai
+from agent.api import admin, errors, feedback, openai
 from agent.api.auth import State
 from agent.api.state import AppState
 from store.errors import PerennialError
@@ -19,6 +19,7 @@ def create_app(state: AppState) -> FastAPI:
     app.state.perennial = state
     errors.install(app)
     app.include_router(openai.router)
+    app.include_router(feedback.router)
     app.include_router(admin.router)
     app.add_api_route("/health", health)
     return app

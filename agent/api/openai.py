@@ -1,7 +1,8 @@
 """OpenAI's chat completions and models, answered by the agent.
 
-The version is chosen once, at the start of a request: the live one for an alias, else the pinned
-one that was named. Every answer says which in `X-Perennial-Version` and `system_fingerprint`.
+The version is chosen once, at the start of a request: for an alias the live one, or the canary for
+its share of the threads; else the pinned one that was named. Every answer says which in
+`X-Perennial-Version` and `system_fingerprint`.
 """
 
 from collections.abc import AsyncGenerator
@@ -57,7 +58,7 @@ async def chat(
         messages = new_messages(messages)
     if not any(message["role"] in ("user", "tool") for message in messages):
         raise ApiError(400, "there is no new user message to answer", param="messages")
-    version = await _version(state, body.model)
+    version = await _version(state, body.model, thread or uuid4().hex)
     headers = {"X-Perennial-Version": version}
     if thread:
         headers["X-Thread-Id"] = thread
@@ -86,7 +87,7 @@ class _Run:
             "thread": thread,
             "shown": settings.tools_shown,
             "embedder": state.embedder,
-            "options": body.options(settings.temperature),
+            "options": body.options(settings.temperature, named=body.model not in ALIASES),
         }
 
     async def whole(self, headers: dict[str, str]) -> Response:
@@ -120,10 +121,10 @@ async def _rejoined(first: Event, rest: AsyncGenerator[Event, None]) -> AsyncGen
             yield event
 
 
-async def _version(state: AppState, model: str) -> str:
+async def _version(state: AppState, model: str, thread: str) -> str:
     """The version to pin. 404 naming what exists when the engine does not hold `model`."""
     if model in ALIASES:
-        return state.live()
+        return state.route(thread) if state.route else state.live()
     loaded = await state.engine.models()
     if model in loaded:
         return model

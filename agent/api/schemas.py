@@ -112,7 +112,7 @@ class ChatRequest(BaseModel):
         named = self.thread_id or metadata.get("thread_id") or metadata.get("thread") or header
         return checked_thread(named)
 
-    def options(self, temperature: float) -> Options:
+    def options(self, temperature: float, *, named: bool) -> Options:
         """How this run differs from the settings, of which `temperature` is the usual one."""
         sampling: Sampling = {"temperature": temperature}
         if self.temperature is not None:
@@ -121,7 +121,7 @@ class ChatRequest(BaseModel):
             sampling["seed"] = self.seed
         if self.stop:
             sampling["stop"] = [self.stop] if isinstance(self.stop, str) else self.stop
-        return Options(self.max_completion_tokens or self.max_tokens, sampling)
+        return Options(self.max_completion_tokens or self.max_tokens, sampling, named)
 
     def wire(self) -> list[Wire]:
         """All messages as the engine takes them."""

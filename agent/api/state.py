@@ -42,7 +42,12 @@ class AppState:
     registry: Callable[[str], Registry]
     """The tools of one thread (a fresh id where the client names none)."""
     live: Callable[[], str]
-    """Name of the live version, read once per run. EngineUnavailable while there is none."""
+    """Name of the live version. EngineUnavailable while there is none."""
+    route: Callable[[str], str] | None = None
+    """Which version a run of a thread gets under an alias, read once at its start. Without it the
+    live one."""
+    rated: Callable[[], None] | None = None
+    """Told when feedback is stored."""
     embedder: Embedder | None = None
     """Ranks tools when `agent.tools_shown` is `retrieved`."""
     actions: Actions | None = None

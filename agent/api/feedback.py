@@ -1,0 +1,38 @@
+"""What users say of an answer: POST /v1/feedback, by the episode's id in the answer.
+
+Stores it and draws no conclusion. Built into the application by `agent.api.app`.
+"""
+
+from typing import Any
+
+from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict, Field
+
+from agent.api.auth import Allowed, State
+from store.feedback import Rating
+
+MAX_CORRECTION = 100_000
+"""Longest correction, in characters: it has to fit a conversation."""
+
+router = APIRouter(prefix="/v1", dependencies=[Allowed])
+
+
+class Given(BaseModel):
+    """The body of POST /v1/feedback."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    episode: str = Field(min_length=1, max_length=64)
+    """`perennial.episode` of the answer."""
+    rating: Rating
+    correction: str | None = Field(default=None, max_length=MAX_CORRECTION)
+    """What the answer should have been."""
+
+
+@router.post("/feedback")
+def feedback(body: Given, state: State) -> dict[str, Any]:
+    """Store what is said, in place of what was said before; 404 for an unknown episode."""
+    said = state.store.feedback.put(body.episode, body.rating, body.correction)
+    if state.rated:
+        state.rated()
+    return said.model_dump(mode="json")
