@@ -18,7 +18,7 @@ from adapt.evals.items import Suite
 from adapt.evals.runner import CONCURRENCY, run_suite
 from adapt.evals.suites import choosing_suite
 from agent.config import Settings, UpdateSettings
-from agent.engine import Engine
+from agent.fleet import Fleet
 from store.errors import EngineError, StageError
 from store.files import digest_of_directory
 
@@ -93,7 +93,7 @@ async def choose(
 
 
 async def race(
-    engine: Engine, settings: Settings, made: Sequence[Candidate], suite: Suite
+    engine: Fleet, settings: Settings, made: Sequence[Candidate], suite: Suite
 ) -> dict[float, list[float]]:
     """Scores by lambda on the first items of the suite: on few for the worst, on more for the best.
 
@@ -138,7 +138,7 @@ def _better_half(
 
 
 async def ask_all(
-    engine: Engine, settings: Settings, made: Sequence[Candidate], suite: Suite
+    engine: Fleet, settings: Settings, made: Sequence[Candidate], suite: Suite
 ) -> dict[float, list[float]]:
     """Score of every item for every lambda, all under way at once. StageError on engine faults."""
     async with _loaded(engine, made):
@@ -146,7 +146,7 @@ async def ask_all(
 
 
 @asynccontextmanager
-async def _loaded(engine: Engine, made: Sequence[Candidate]) -> AsyncIterator[None]:
+async def _loaded(engine: Fleet, made: Sequence[Candidate]) -> AsyncIterator[None]:
     """All candidates in the engine until the block ends."""
     try:
         held = await engine.models()
@@ -164,7 +164,7 @@ async def _loaded(engine: Engine, made: Sequence[Candidate]) -> AsyncIterator[No
 
 
 async def _ask(
-    engine: Engine, settings: Settings, made: Sequence[Candidate], suite: Suite
+    engine: Fleet, settings: Settings, made: Sequence[Candidate], suite: Suite
 ) -> dict[float, list[float]]:
     each = max(8, CONCURRENCY // len(made))
     reports = await asyncio.gather(

@@ -7,7 +7,6 @@ import json
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -61,15 +60,14 @@ def find_running(settings: Settings) -> "Running | None":
         )
     secret = settings.server.api_key
     key = secret.get_secret_value() if secret else ""
-    return Running(status["url"], key, Path(status["engine"]))
+    return Running(status["url"], key)
 
 
 class Running:
-    """A running server, by its URL. `engine` is the socket of its engine."""
+    """A running server, by its URL."""
 
-    def __init__(self, url: str, key: str, engine: Path) -> None:
+    def __init__(self, url: str, key: str) -> None:
         self.url = url
-        self.engine = engine
         self._headers = {"Authorization": f"Bearer {key}"} if key else {}
 
     async def status(self) -> Json:
@@ -83,6 +81,12 @@ class Running:
     async def roll_back(self) -> Json:
         """Go back to what was live before."""
         return await self._call("POST", "/admin/rollback")
+
+    async def verify(self, version: str) -> float | None:
+        """How far the engines' answers lie from a version's probe, in nats; None where none holds
+        it."""
+        said = await self._call("POST", "/admin/verify", {"version": version})
+        return said["probe_difference"]
 
     async def promote(self, version: str) -> Json:
         """Make a version live."""

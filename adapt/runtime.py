@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from adapt.base import BaseModel, find_model
+from adapt.fleets import Engines, engines_of
 from adapt.swap import Swapper
 from agent.config import Settings
-from agent.engine import Engine
-from agent.serve import EngineProcess, StartProgress
-from agent.serve_supervisor import Supervisor
+from agent.fleet import Fleet
+from agent.serve import StartProgress
 from store import Home, Store
 from store.errors import ModelError
 from store.records import SkillVector, Version, VersionState, utc_now
@@ -29,10 +29,10 @@ class Runtime:
     home: Home
     store: Store
     base: BaseModel
-    engine: Engine
+    engine: Fleet
     swap: Swapper
-    supervisor: Supervisor | None = None
-    """None when the engine is not ours to restart (tests, a fake)."""
+    engines: Engines = field(default_factory=lambda: Engines(()))
+    """Who watches over the engines; nobody in tests with a fake."""
     cycle_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while a cycle is at work: one at a time."""
     trial_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -102,18 +102,17 @@ async def open_runtime(
         stack.enter_context(home.lock())
         store = stack.enter_context(Store.open(home))
         base = find_model(settings.model, home.path / "digests")
-        version = ensure_base(store, base)
-        process = EngineProcess(
-            base.path,
-            served_name=version.name,
-            run_dir=home.run,
-            log=home.logs / "engine.log",
-            settings=settings.engine,
-        )
-        engine = Engine(process.socket, timeout_s=settings.engine.request_timeout_s)
-        stack.push_async_callback(engine.close)
-        swapper = Swapper(store, engine, keep=min(2, settings.engine.max_loras - 1))
-        supervisor = Supervisor(process, swapper.restore)
-        stack.push_async_callback(supervisor.stop)
-        await supervisor.start(progress)
-        yield Runtime(settings, home, store, base, engine, swapper, supervisor)
+        ensure_base(store, base)
+        fleet = Fleet()
+        stack.push_async_callback(fleet.close)
+        swapper = Swapper(
+            store, fleet,
+            keep=min(settings.swap.keep, settings.engine.max_loras - 1),
+            drain_s=settings.swap.drain_s,
+            weights_at=lambda v: base.path if v.kind == "base" else store.artifacts.path(v.path),
+        )  # fmt: skip
+        engines = engines_of(settings, home, swapper, base.path)
+        stack.push_async_callback(engines.stop)
+        await engines.start(progress)
+        swapper.after = engines.after_swap
+        yield Runtime(settings, home, store, base, fleet, swapper, engines)

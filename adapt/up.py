@@ -15,12 +15,14 @@ from typing import Any
 
 from fastapi import FastAPI
 
+from adapt import canary
 from adapt.assistant import Assistant, open_assistant
 from adapt.cycle import refuse_if_running
 from adapt.runtime import Runtime, open_runtime
 from adapt.schedule import Worker, in_words, trigger_of
 from adapt.serving import bind, serving
 from adapt.show import CycleView
+from adapt.watch import Watch
 from agent.api.app import create_app
 from agent.api.errors import api_error
 from agent.api.state import Actions, AppState, Report
@@ -29,8 +31,6 @@ from agent.serve import StartProgress
 from store import Home
 from store.errors import BusyError, EngineError
 
-READY_S = 60.0
-"""How long a request waits for an engine that is coming back."""
 DRAIN_S = 30.0
 """How long requests under way may take once the server was told to stop."""
 
@@ -118,9 +118,7 @@ async def service(runtime: Runtime, view: CycleView) -> AsyncIterator[str]:
             async with serving(app, server.host, server.port, DRAIN_S) as url:
                 # A name for every interface is no address to call.
                 local = url.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")
-                runtime.home.write_status(
-                    {"url": local, "pid": os.getpid(), "engine": str(runtime.engine.socket)}
-                )
+                runtime.home.write_status({"url": local, "pid": os.getpid()})
                 worker.start()
                 yield url
         finally:
@@ -144,41 +142,48 @@ def application(runtime: Runtime, assistant: Assistant, worker: Worker) -> Any:
         settings=runtime.settings,
         registry=lambda _: assistant.registry,
         live=runtime.live,
+        route=lambda thread: canary.route(runtime, thread),
+        rated=assistant.watch.rated,
         embedder=assistant.embedder,
-        actions=actions(runtime, worker),
+        actions=actions(runtime, worker, assistant.watch),
     )
     return _Waiting(create_app(state), runtime)
 
 
-def actions(runtime: Runtime, worker: Worker) -> Actions:
+def actions(runtime: Runtime, worker: Worker, watch: Watch) -> Actions:
     """What /admin can do."""
 
     async def status() -> Report:
-        supervisor = runtime.supervisor
         return {
             "live": runtime.live(),
             "engine": await runtime.engine.health(),
-            "engine_restarts": supervisor.restarts if supervisor else 0,
-            "models": await runtime.engine.models() if await runtime.engine.health() else [],
+            "engine_restarts": runtime.engines.restarts,
+            "engines": [member.told() for member in runtime.engine.members],
+            "models": await runtime.engine.models(),
             "pid": os.getpid(),
+            "trials": watch.report(),
         } | worker.report()
 
     async def update() -> Report:
         return {"cycle": worker.begin()}
 
     async def roll_back() -> Report:
-        return asdict(await runtime.swap.roll_back())
+        return await canary.take_back(runtime)
 
     async def promote(name: str) -> Report:
         # A cycle compares with what was live when it began; going back stays possible always.
         refuse_if_running(runtime)
-        return asdict(await runtime.swap.promote(name))
+        return asdict(await canary.make_live(runtime, name))
 
-    return Actions(status, update, roll_back, promote)
+    async def verify(name: str) -> Report:
+        found = await runtime.swap.verify(runtime.store.versions.get(name))
+        return {"probe_difference": found.max_abs_diff if found else None}
+
+    return Actions(status, update, roll_back, promote, verify)
 
 
 class _Waiting:
-    """Holds chats back while the engine is being restarted, for READY_S at most; then 503."""
+    """Holds chats back while no engine is up, or while weights are replaced; then 503."""
 
     def __init__(self, app: FastAPI, runtime: Runtime) -> None:
         self._app = app
@@ -190,11 +195,13 @@ class _Waiting:
         receive: Callable[[], Awaitable[Any]],
         send: Callable[[Any], Awaitable[None]],
     ) -> None:
-        supervisor = self._runtime.supervisor
-        if supervisor and scope["type"] == "http" and scope["path"].startswith("/v1/"):
+        if scope["type"] != "http" or not scope["path"].startswith("/v1/"):
+            await self._app(scope, receive, send)
+            return
+        async with self._runtime.swap.door.passed():
             try:
-                await supervisor.ready(READY_S)
+                await self._runtime.engine.wait_ready()
             except EngineError as error:
                 await api_error(error).response()(scope, receive, send)
                 return
-        await self._app(scope, receive, send)
+            await self._app(scope, receive, send)

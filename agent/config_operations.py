@@ -48,8 +48,10 @@ class BudgetSettings(Section):
     """What updates may use."""
 
     cycle_minutes: float | None = Field(default=None, gt=0.0)
-    """An update that takes longer is stopped and counts as failed."""
+    """An update that takes longer, its interruptions not counted, is stopped and counts as failed;
+    a swap under way is not stopped."""
     disk_gib: float | None = Field(default=None, gt=0.0)
-    """Most that the home's artifacts may take; older ones go first, those in use never."""
+    """Most that the home's artifacts may take; older versions' weights go first, those in use
+    never."""
     versions: int = Field(default=50, ge=2)
     """Versions whose weights are kept. Their records stay for ever."""

@@ -159,6 +159,9 @@ class ScheduleSettings(Section):
     """Five-field cron expression; excludes `interval_minutes`."""
     min_new_documents: int = Field(default=1, ge=1)
     """A scheduled cycle waits until this many new documents are there."""
+    make_up_hours: float = Field(default=12.0, gt=0.0)
+    """A scheduled cycle that was missed, because nothing ran here, is made up for, once, for so
+    long."""
 
     @model_validator(mode="after")
     def _one_rhythm(self) -> "ScheduleSettings":

@@ -1,23 +1,24 @@
 """The engine client: the only thing in Perennial that speaks to vLLM.
 
-Talks OpenAI's protocol and vLLM's adapter endpoints over one private Unix socket, or OpenAI's
-protocol alone to an endpoint that is not ours (`Engine.at`, for evaluations). Starts and
-stops nothing (`agent.serve` does), knows no versions or aliases, repairs no answers: a tool call
-whose arguments are not JSON is returned as it is. Foreign errors end here: what does not answer
-is EngineUnavailable, what answers with an error is EngineRefused.
+Talks OpenAI's protocol and vLLM's endpoints for adapters and weights over one private Unix socket
+(or to a server of ours elsewhere, `Engine.ours_at`), or OpenAI's protocol alone to an endpoint that
+is not ours (`Engine.at`, for evaluations). Starts and stops nothing (`agent.serve` does), knows no
+versions or aliases, repairs no answers: a tool call whose arguments are not JSON is returned as it
+is. Several engines as one are `agent.fleet`'s.
 
 An Engine belongs to one event loop: make it and use it there.
 """
 
 import json
-from collections.abc import AsyncGenerator, Iterator, Sequence
-from contextlib import aclosing, contextmanager
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any, Unpack
 
 import httpx
 
-from agent.engine_errors import code_of, own_refusal, reading
+from agent.engine_errors import reading
+from agent.engine_http import Connection
 from agent.engine_remote import Remote
 from agent.engine_request import Sampling, chat_body, raw_body
 from agent.engine_wire import (
@@ -28,58 +29,19 @@ from agent.engine_wire import (
     Reply,
     ToolCall,
     TopLogprobs,
-    error_words,
     read_generation,
-    read_json,
     read_metrics,
     read_prompt,
     read_reply,
     read_top,
 )
-from store.errors import EngineError, EngineRefused, EngineUnavailable
 
 __all__ = ["Delta", "Engine", "Generation", "PromptLogprobs", "Reply", "Sampling", "ToolCall",
            "TopLogprobs"]  # fmt: skip
 
-Chunk = dict[str, Any]
 
-KEPT = 16
-"""Unused connections that are kept. The client looks at each of them at every request: 64 cost
-eight times as much of the processor as none, and a third of the engine's throughput is left."""
-IDLE_S = 5.0
-"""How long an unused connection is kept. The engine keeps it far longer (agent.serve_command): were
-both to let go at once, a request on it would be lost."""
-
-
-class Engine:
+class Engine(Connection):
     """One vLLM server. All methods raise EngineUnavailable and EngineRefused, nothing foreign."""
-
-    def __init__(
-        self,
-        socket: Path,
-        transport: httpx.AsyncBaseTransport | None = None,
-        timeout_s: float = 120.0,
-        remote: Remote | None = None,
-    ) -> None:
-        """Speak over the Unix `socket`, or over `transport` (see `agent.fake_engine`) instead; to
-        a `remote` endpoint see `at`."""
-        self.socket = socket
-        self._remote = remote
-        # The pool must not be the bottleneck: the engine itself queues what it cannot run.
-        limits = httpx.Limits(
-            max_connections=None, max_keepalive_connections=KEPT, keepalive_expiry=IDLE_S
-        )
-        if remote is None and transport is None:
-            transport = httpx.AsyncHTTPTransport(uds=str(socket), limits=limits)
-        self._http = httpx.AsyncClient(
-            transport=transport,
-            limits=limits,
-            base_url=remote.url if remote else "http://engine",
-            headers=remote.headers if remote else None,
-            # Of an environment only the proxies are meant, and never for what is on this machine.
-            trust_env=remote is not None and not remote.on_this_machine,
-            timeout=timeout_s,
-        )
 
     @classmethod
     def at(
@@ -96,17 +58,15 @@ class Engine:
         """
         return cls(Path("-"), transport, timeout_s, Remote.of(url, key))
 
-    @property
-    def place(self) -> str:
-        """Where the engine is, for people."""
-        return self._remote.url if self._remote else str(self.socket)
+    @classmethod
+    def ours_at(
+        cls, url: str, timeout_s: float = 120.0, transport: httpx.AsyncBaseTransport | None = None
+    ) -> "Engine":
+        """A vLLM server of ours at a URL such as http://10.0.0.7:8000, with all its endpoints.
 
-    async def health(self) -> bool:
-        """Whether the engine answers and says it is well. Never raises."""
-        try:
-            return (await self._http.get("/health", timeout=5.0)).status_code == 200
-        except httpx.HTTPError:
-            return False
+        ConfigError for a URL that cannot be used.
+        """
+        return cls(Path("-"), transport, timeout_s, Remote.ours_at(url))
 
     async def chat(
         self,
@@ -196,92 +156,29 @@ class Engine:
         """Forget an adapter. Requests that run on it are not waited for."""
         await self._post("/v1/unload_lora_adapter", {"lora_name": name})
 
+    async def reload_weights(self, path: Path) -> None:
+        """Replace the weights by those of the model directory `path`, in place.
+
+        Nothing may be running: pause first. All adapters are gone afterwards, whatever `models`
+        says, and cached prefixes are of the old weights.
+        """
+        kwargs = {"weights_path": str(Path(path).resolve())}
+        await self._post("/collective_rpc", {"method": "reload_weights", "kwargs": kwargs})
+
+    async def pause(self) -> None:
+        """Stop working; requests that are there are frozen, not dropped."""
+        await self._post("/pause?mode=keep&clear_cache=true", {})
+
+    async def resume(self) -> None:
+        """Go on after a pause; nothing happens when there was none."""
+        await self._post("/resume", {})
+
+    async def forget_prefixes(self) -> None:
+        """Drop cached prefixes: those of other weights would answer for the new."""
+        await self._post("/reset_prefix_cache?reset_running_requests=true", {})
+
     async def metrics(self) -> dict[str, float]:
         """The engine's own counters and gauges, summed by name (`vllm:num_requests_running`)."""
         text = await self._get("/metrics")
         with reading("/metrics"):
             return read_metrics(text)
-
-    async def close(self) -> None:
-        """Drop the connections. The engine goes on."""
-        await self._http.aclose()
-
-    async def __aenter__(self) -> "Engine":
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.close()
-
-    async def _get(self, path: str) -> str:
-        with self._mapped(path):
-            response = await self._http.get(self._below(path))
-        if response.status_code >= 300:
-            raise self._refusal(path, response.status_code, response.content)
-        return response.text
-
-    async def _post(self, path: str, body: dict[str, Any]) -> Any:
-        """POST JSON; gives the JSON answer, or the text where the engine answers in plain words."""
-        with self._mapped(path):
-            response = await self._http.post(self._below(path), json=body)
-        if response.status_code >= 300:
-            raise self._refusal(path, response.status_code, response.content)
-        try:
-            return read_json(response.content)
-        except ValueError:
-            return response.text
-
-    def _below(self, path: str) -> str:
-        return self._remote.path(path) if self._remote else path
-
-    async def _events(self, path: str, body: dict[str, Any]) -> AsyncGenerator[Chunk, None]:
-        """POST and give the JSON of each server-sent event up to `[DONE]`."""
-        with self._mapped(path):
-            async with self._http.stream("POST", self._below(path), json=body) as response:
-                if response.status_code >= 300:
-                    raise self._refusal(path, response.status_code, await response.aread())
-                async for line in response.aiter_lines():
-                    if not line.startswith("data:"):
-                        continue
-                    data = line.removeprefix("data:").strip()
-                    if data == "[DONE]":
-                        return
-                    with reading(path):
-                        chunk: Chunk = read_json(data.encode())
-                    if "error" in chunk:
-                        # A failure after the first token comes inside the stream, under a 200.
-                        raise self._refusal(path, code_of(chunk), data.encode())
-                    yield chunk
-        raise EngineUnavailable(
-            f"the engine cut its answer to {path} short", "ask again; see the engine's log"
-        )
-
-    @contextmanager
-    def _mapped(self, path: str) -> Iterator[None]:
-        """Turn httpx's errors into ours, here and nowhere else."""
-        try:
-            yield
-        except httpx.TimeoutException as error:
-            raise EngineUnavailable(
-                f"the engine did not answer {path} within {self._http.timeout.read:g} s",
-                "raise engine.request_timeout_s, or ask for fewer tokens",
-            ) from error
-        except (httpx.HTTPError, httpx.StreamError) as error:
-            why = str(error) or type(error).__name__
-            if self._remote:
-                why, hint = self._remote.hidden(why), "is the URL right, and its server running?"
-            else:
-                hint = "is it running? `perennial doctor` tells"
-            raise EngineUnavailable(
-                f"the engine at {self.place} does not answer {path}: {why}", hint
-            ) from error
-
-    def _refusal(self, path: str, status: int, body: bytes) -> EngineError:
-        """The engine's own words with a way out."""
-        words = error_words(body)
-        if self._remote is None:
-            return own_refusal(path, status, words)
-        said = self._remote.hidden(words) or "no words"
-        return EngineRefused(
-            f"{self.place} refused {self._below(path)} ({status}): {said}",
-            self._remote.hint(status), status,
-        )  # fmt: skip

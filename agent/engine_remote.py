@@ -31,6 +31,8 @@ class Remote:
 
     url: str
     key: str = field(default="", repr=False)
+    ours: bool = False
+    """Whether it is a vLLM server of ours, `url` its root."""
 
     @classmethod
     def of(cls, url: str, key: str = "") -> "Remote":
@@ -64,6 +66,12 @@ class Remote:
             )
         return cls(f"{parts.scheme}://{parts.netloc}{path}", key)
 
+    @classmethod
+    def ours_at(cls, url: str) -> "Remote":
+        """The root of a vLLM server of ours. ConfigError for what is no http(s) address."""
+        root = cls.of(url).url.removesuffix("/v1")
+        return cls(root, ours=True)
+
     @property
     def headers(self) -> dict[str, str]:
         """What every request carries."""
@@ -79,8 +87,8 @@ class Remote:
             return host == "localhost"
 
     def path(self, path: str) -> str:
-        """A path of OpenAI's protocol below `url`, which holds the version already."""
-        return path.removeprefix("/v1")
+        """A path below `url`, which holds the version of OpenAI's protocol already."""
+        return path if self.ours else path.removeprefix("/v1")
 
     def hidden(self, words: str) -> str:
         """Words of the endpoint without the key, which some repeat in their errors."""

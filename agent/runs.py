@@ -18,7 +18,8 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver
 
 from agent.config_sections import AgentSettings
-from agent.engine import Engine, Sampling
+from agent.engine import Sampling
+from agent.fleet import Inference
 from agent.graph import Graph, build_graph
 from agent.history import Wire, last_question, to_records, to_wire, with_system
 from agent.prompts import names_only
@@ -39,9 +40,9 @@ class Options:
 
     max_tokens: int | None = None
     sampling: Sampling | None = None
-
     named: bool = False
     """Whether the client named the version, rather than take what all get."""
+
 
 class Agent:
     """Runs conversations on one engine. Belongs to one event loop.
@@ -52,7 +53,7 @@ class Agent:
 
     def __init__(
         self,
-        engine: Engine,
+        engine: Inference,
         settings: AgentSettings,
         checkpointer: BaseCheckpointSaver[Any] | None = None,
         on_episode: Callable[[Episode], None] | None = None,
@@ -164,8 +165,8 @@ class Agent:
             max_tokens=options.max_tokens or settings.max_tokens,
             sampling=options.sampling or {"temperature": settings.temperature},
             streaming=streaming,
-        )
             trace=Trace(load=self._pinned.total()),
+        )
 
     async def _shown(
         self, question: str, registry: Registry, shown: Shown, embedder: Embedder | None
@@ -225,7 +226,6 @@ def _episode(result: RunResult, trace: Trace, thread: str, *, named: bool) -> Ep
         steps=result.steps,
         error=result.error,
         created_at=utc_now(),
-    )
         seconds=round(trace.seconds, 6),
         tokens=trace.completion_tokens,
         load=trace.load,
@@ -234,3 +234,4 @@ def _episode(result: RunResult, trace: Trace, thread: str, *, named: bool) -> Ep
         malformed=trace.malformed,
         empty=result.error is None and not result.answer.strip(),
         named=named,
+    )

@@ -7,7 +7,8 @@ Does nothing by itself. Used by agent.graph, agent.nodes and agent.runs.
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, TypedDict
 
-from agent.engine import Engine, Reply, Sampling
+from agent.engine import Reply, Sampling
+from agent.fleet import Inference
 from agent.history import Wire, continued
 from store.errors import EngineError
 from store.records import Message
@@ -36,7 +37,6 @@ class Trace:
     finish_reason: str = ""
     malformed: int = 0
     """Tool calls whose text or arguments could not be read."""
-    fault: EngineError | None = None
     tool_calls: int = 0
     tool_errors: int = 0
     """Tool calls that failed."""
@@ -44,6 +44,7 @@ class Trace:
     """Spent in model calls."""
     load: int = 1
     """Runs under way when this one began, itself among them."""
+    fault: EngineError | None = None
 
     def add(self, reply: Reply) -> None:
         """Count one reply of the engine."""
@@ -58,7 +59,7 @@ class Trace:
 class RunContext:
     """What every node of one run needs. `model` is the pinned version's name."""
 
-    engine: Engine
+    engine: Inference
     registry: Registry
     model: str
     thread: str

@@ -74,6 +74,10 @@ class EngineUnavailable(EngineError):
     """The engine does not answer: dead, starting or stopped."""
 
 
+class EngineTimeout(EngineUnavailable):
+    """The engine has not answered for as long as a request may take."""
+
+
 class EngineRefused(EngineError):
     """The engine answered with an error. `status` is its HTTP status."""
 

@@ -139,6 +139,23 @@ class Versions:
             target = _before(db)
             return _get(db, target) if target else None
 
+    def first(self) -> Version:
+        """The base that this home began with. NotFoundError before there is one."""
+        with self._database.read() as db:
+            name = db.scalar(select(versions.c.name).order_by(versions.c.number).limit(1))
+            return _get(db, name or "v0")
+
+    def states(self) -> dict[str, VersionState]:
+        """State by name, of all versions."""
+        with self._database.read() as db:
+            rows = db.execute(select(versions.c.name, versions.c.state)).all()
+        return {row.name: VersionState(row.state) for row in rows}
+
+    def recently_live(self, count: int) -> list[str]:
+        """The `count` versions that were live last, the live one first."""
+        names = dict.fromkeys(entry.version for entry in reversed(self.history()))
+        return list(names)[:count]
+
     def history(self) -> list[Flip]:
         """All changes of the live alias, oldest first."""
         with self._database.read() as db:

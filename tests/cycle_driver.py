@@ -21,6 +21,7 @@ from adapt.swap import Swapper
 from agent.config import load_settings
 from agent.engine import Engine
 from agent.fake_engine import FakeVllm
+from agent.fleet import Fleet
 from store import Home, Store
 from store.embeddings import HashEmbedder
 from store.records import Source, Version, utc_now
@@ -34,8 +35,8 @@ def build_runtime(home: Home, store: Store, model: Path, inbox: Path) -> tuple[R
     base = find_model(str(model), home.path / "digests")
     version = ensure_base(store, base)
     fake = FakeVllm(answer=lambda *_: "", served_name=version.name)
-    engine = Engine(Path("-"), transport=fake)
-    runtime = Runtime(settings, home, store, base, engine, Swapper(store, engine))
+    fleet = Fleet.of(Engine(Path("-"), transport=fake), version.name)
+    runtime = Runtime(settings, home, store, base, fleet, Swapper(store, fleet))
     fake.answer = lambda name, messages, tools: _answer(runtime, name, messages)
     fake.logprobs = lambda name, prompt: _logprobs(store.versions.get(name), prompt)
     if not store.sources.list():

@@ -18,6 +18,7 @@ from adapt.up import up
 from agent.config import Settings, load_settings
 from agent.engine import Engine
 from agent.fake_engine import FakeVllm
+from agent.fleet import Fleet
 from store import Home, Store
 from store.embeddings import HashEmbedder
 from store.records import Probe, Version, VersionState, utc_now
@@ -48,7 +49,8 @@ async def fake_runtime(
             ensure_base(store, BASE)
             if len(store.versions.list()) == 1:
                 add_version(store)
-            yield Runtime(settings, home, store, BASE, engine, Swapper(store, engine))
+            fleet = Fleet.of(engine, BASE.version_name)
+            yield Runtime(settings, home, store, BASE, fleet, Swapper(store, fleet))
 
 
 def add_version(store: Store, number: int = 1) -> Version:

@@ -24,7 +24,7 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
     def do_GET(self) -> None:
-        self.answer(200, {})
+        self.answer(200, {"data": [{"id": "base"}]} if self.path == "/v1/models" else {})
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["content-length"]))

@@ -24,7 +24,7 @@ from adapt.evals.runs.watch import Watch
 from adapt.evals.selfchecking import trivial
 from adapt.evals.selfchecking.trivial import trivial_of
 from adapt.show import CycleView, stderr, table
-from agent.engine import Engine
+from agent.fleet import Inference
 from store import Home, Store
 from store.errors import ConfigError, PerennialError
 from store.evidence import EvalReport
@@ -150,7 +150,7 @@ async def _ask(
 
 @asynccontextmanager
 async def _extras(
-    job: Job, target: Target, engine: Engine, playing: Playing
+    job: Job, target: Target, engine: Inference, playing: Playing
 ) -> AsyncIterator[dict[str, Any]]:
     """What the players of a suite take besides."""
     if job.named.label != SUITE:

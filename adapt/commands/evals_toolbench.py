@@ -22,6 +22,7 @@ from adapt.evals.toolbench.server import ToolServer
 from adapt.evals.toolbench.simulator import Simulator
 from agent.engine import Engine
 from agent.engine_remote import Remote
+from agent.fleet import Inference
 from store.errors import ConfigError
 from store.records import digest_of
 
@@ -83,7 +84,7 @@ class Playing:
         return load
 
     @asynccontextmanager
-    async def opened(self, target: Target, engine: Engine) -> AsyncIterator[dict[str, Any]]:
+    async def opened(self, target: Target, engine: Inference) -> AsyncIterator[dict[str, Any]]:
         """`Asker.extras` with the server. Asks a simulator elsewhere for one token first, so that
         a wrong key or name shows at once. EngineError."""
         async with AsyncExitStack() as stack:

@@ -5,13 +5,12 @@ from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from typing import Any
 
+from adapt import canary
 from adapt.commands import Options
 from adapt.running import Running, find_running
 from adapt.runtime import Runtime, open_runtime
 from adapt.show import CycleView
-from adapt.swap import Swapper
 from agent.config import Settings
-from agent.engine import Engine
 from store import Store
 from store.errors import IntegrityError
 from store.records import Version
@@ -23,7 +22,7 @@ def verify(options: Options, name: str) -> int:
     with options.read_store() as store:
         version = store.versions.get(name)
         _verify_bytes(settings, store, version)
-        difference = asyncio.run(_probed(settings, store, version))
+        difference = asyncio.run(_probed(settings, version))
     said = "the bytes are those recorded"
     if difference is not None:
         said += f"; the engine's log-probabilities differ by {difference:.5f}"
@@ -47,16 +46,10 @@ def _verify_bytes(settings: Settings, store: Store, version: Version) -> None:
         )
 
 
-async def _probed(settings: Settings, store: Store, version: Version) -> float | None:
+async def _probed(settings: Settings, version: Version) -> float | None:
     """Largest difference from the probe, None where no engine holds the version."""
     running = find_running(settings)
-    if running is None:
-        return None
-    async with Engine(running.engine) as engine:
-        if version.name not in await engine.models():
-            return None
-        comparison = await Swapper(store, engine).check(version)
-        return comparison.max_abs_diff if comparison else None
+    return await running.verify(version.name) if running else None
 
 
 def promote(options: Options, name: str) -> int:
@@ -64,19 +57,23 @@ def promote(options: Options, name: str) -> int:
     return _swap(
         options,
         lambda running: running.promote(name),
-        lambda runtime: runtime.swap.promote(name),
+        lambda runtime: _make_live(runtime, name),
     )
 
 
+async def _make_live(runtime: Runtime, name: str) -> dict[str, Any]:
+    return asdict(await canary.make_live(runtime, name))
+
+
 def roll_back(options: Options) -> int:
-    """Go back to what was live before."""
-    return _swap(options, lambda running: running.roll_back(), lambda r: r.swap.roll_back())
+    """Withdraw the canary if there is one, else go back to what was live before."""
+    return _swap(options, lambda running: running.roll_back(), canary.take_back)
 
 
 def _swap(
     options: Options,
     there: Callable[[Running], Awaitable[dict[str, Any]]],
-    here: Callable[[Runtime], Awaitable[Any]],
+    here: Callable[[Runtime], Awaitable[dict[str, Any]]],
 ) -> int:
     """Swap in the running server, or in a runtime opened for it."""
 
@@ -87,10 +84,11 @@ def _swap(
             return await there(running)
         with CycleView() as view:
             async with open_runtime(settings, view.engine) as runtime:
-                return asdict(await here(runtime))
+                return await here(runtime)
 
     options.read_store().close()  # a swap in a home that is not there would start an engine first
     done = asyncio.run(swap())
     was = f", before: {done['previous']}" if done["previous"] else ""
+    was += f", withdrawn: {done['withdrawn']}" if done.get("withdrawn") else ""
     options.put(done, f"{done['live']} is live{was} ({done['milliseconds']:.0f} ms)")
     return 0

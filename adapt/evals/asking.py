@@ -16,8 +16,9 @@ from adapt.evals.scoring.checks import mark_reply, mark_run
 from adapt.evals.scoring.marks import Mark, invalid
 from adapt.evals.suites import catalogue_of
 from agent.config import AgentSettings, Settings
-from agent.engine import Engine, Reply, Sampling
+from agent.engine import Reply, Sampling
 from agent.engine_errors import too_long
+from agent.fleet import Inference
 from agent.history import Wire, to_wire
 from agent.runs import Agent, Options
 from agent.state import RunResult
@@ -70,7 +71,7 @@ class Played:
 class Asker:
     """One version (or foreign model) under examination, with one agent for all items."""
 
-    engine: Engine
+    engine: Inference
     model: str
     decoding: Decoding
     foreign: bool = False

@@ -16,8 +16,8 @@ import numpy as np
 from adapt.evals.asking import PRIORITY
 from adapt.evals.encyclopedia import KNOWN_SEED, articles
 from adapt.evals.published.reading import field, records
-from agent.engine import Engine
 from agent.engine_errors import too_long
+from agent.fleet import Inference
 from store.errors import ConfigError, EngineError, NotFoundError
 
 CONCURRENCY = 16
@@ -57,7 +57,7 @@ def pinned_texts(file: Path | None = None) -> list[str]:
     return [text.strip() for text in texts if text.strip()]
 
 
-async def perplexity(engine: Engine, model: str, texts: Sequence[str]) -> dict[str, Any]:
+async def perplexity(engine: Inference, model: str, texts: Sequence[str]) -> dict[str, Any]:
     """Perplexity per token over all texts, with a 95% bootstrap interval over the texts.
 
     A text beyond the model's context is cut in halves; the first token of each piece is not
@@ -76,7 +76,7 @@ async def perplexity(engine: Engine, model: str, texts: Sequence[str]) -> dict[s
 
 
 async def kl_to_base(
-    engine: Engine,
+    engine: Inference,
     base: str,
     model: str,
     prompts: Sequence[str],
@@ -119,7 +119,7 @@ def kl_of(base: Mapping[int, float], model: Mapping[int, float]) -> float:
     return max(0.0, total)
 
 
-async def _surprise(engine: Engine, model: str, text: str) -> tuple[float, int]:
+async def _surprise(engine: Inference, model: str, text: str) -> tuple[float, int]:
     """Negative log-likelihood of a text, and of how many tokens."""
     try:
         told = await engine.prompt_logprobs(model, text, priority=PRIORITY)
@@ -135,7 +135,7 @@ async def _surprise(engine: Engine, model: str, text: str) -> tuple[float, int]:
 
 
 async def _divergence(
-    engine: Engine, base: str, model: str, prompt: str, k: int, tokens: int
+    engine: Inference, base: str, model: str, prompt: str, k: int, tokens: int
 ) -> tuple[float, int]:
     """Sum of the divergences behind one prompt, and at how many places."""
     # As ids from here on: a text and its continuation need not be cut as the two are.

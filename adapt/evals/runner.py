@@ -14,7 +14,7 @@ from typing import Protocol
 from adapt.evals.asking import Asker, Decoding, Played, decoding_of
 from adapt.evals.items import Item, Suite
 from agent.config import Settings
-from agent.engine import Engine
+from agent.fleet import Inference
 from store.evidence import EvalReport, ItemOutcome
 from store.records import digest_of, utc_now
 
@@ -40,7 +40,7 @@ class Journal(Protocol):
 
 
 async def run_suite(
-    engine: Engine,
+    engine: Inference,
     suite: Suite,
     version: str,
     *,

@@ -14,8 +14,8 @@ from agent.api.state import Actions, AppState, Report
 router = APIRouter(prefix="/admin", dependencies=[Allowed])
 
 
-class Promotion(BaseModel):
-    """Which version is to go live."""
+class Named(BaseModel):
+    """Which version is meant."""
 
     version: str
 
@@ -45,6 +45,12 @@ async def rollback(state: State) -> Report:
 
 
 @router.post("/promote")
-async def promote(body: Promotion, state: State) -> Report:
+async def promote(body: Named, state: State) -> Report:
     """Make a version live; 404 for an unknown one, 409 for one that may not go live."""
     return await _actions(state).promote(body.version)
+
+
+@router.post("/verify")
+async def verify(body: Named, state: State) -> Report:
+    """Hold what the engines answer for a version against its probe: `probe_difference`."""
+    return await _actions(state).verify(body.version)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from agent.config_sections import Settings
-from agent.engine import Engine
+from agent.fleet import Inference
 from agent.runs import Agent
 from store.store import Store
 from tools.registry import Embedder, Registry
@@ -29,6 +29,8 @@ class Actions:
     """StateError when there is nothing to go back to."""
     promote: Callable[[str], Awaitable[Report]]
     """NotFoundError for an unknown version, StateError for one that may not go live."""
+    verify: Callable[[str], Awaitable[Report]]
+    """StageError when an engine serves something else under that name."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class AppState:
 
     agent: Agent
     store: Store
-    engine: Engine
+    engine: Inference
     settings: Settings
     registry: Callable[[str], Registry]
     """The tools of one thread (a fresh id where the client names none)."""

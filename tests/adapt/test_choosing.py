@@ -14,6 +14,7 @@ from adapt.synthesize import synthesize
 from agent.config import UpdateSettings
 from agent.engine import Engine
 from agent.fake_engine import FakeVllm
+from agent.fleet import Fleet
 from store import Store
 from store.errors import StageError
 from store.records import CycleStage, Document, Example, digest_of, utc_now
@@ -67,7 +68,7 @@ def test_candidates_are_asked_what_is_for_choosing_alone(tmp_path: Path) -> None
                 return right[question] if knows else "no idea"
 
             fake = FakeVllm(answer, served_name=runtime.base.version_name)
-            runtime.engine = Engine(Path("-"), transport=fake)
+            runtime.engine = Fleet.of(Engine(Path("-"), transport=fake), "v0")
             runtime.store.examples.add(1, made)
             context = Context(runtime, 1, CycleStage.COMPOSE, lambda _: None)
             chosen, told = await choose(context, candidates)
@@ -99,7 +100,8 @@ def test_a_race_asks_the_better_ones_more_and_costs_less_than_two(tmp_path: Path
                 knows = model == made[3].trial or (model == made[4].trial and asked[model] % 2)
                 return right[messages[-1]["content"]] if knows else "no idea"
 
-            runtime.engine = Engine(Path("-"), transport=FakeVllm(answer, served_name="v0"))
+            fake = FakeVllm(answer, served_name="v0")
+            runtime.engine = Fleet.of(Engine(Path("-"), transport=fake), "v0")
             scores = await race(runtime.engine, runtime.settings, made, suite)
             assert asked.total() <= 2 * count
             assert len(scores[1.5]) == len(scores[1.0]) > len(scores[2.0]) > len(scores[0.0])
@@ -117,7 +119,7 @@ def test_an_engine_fault_chooses_nothing(tmp_path: Path) -> None:
             runtime.store.examples.add(1, some_examples())
             context = Context(runtime, 1, CycleStage.COMPOSE, lambda _: None)
             fake = FakeVllm(lambda *_: "?", served_name=runtime.base.version_name)
-            runtime.engine = Engine(Path("-"), transport=fake)
+            runtime.engine = Fleet.of(Engine(Path("-"), transport=fake), "v0")
             fake.fail("/chat/completions", 404)
             with pytest.raises(StageError, match="while lambda was chosen"):
                 await choose(context, made)

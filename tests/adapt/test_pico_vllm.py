@@ -19,6 +19,7 @@ from adapt.probe import make_probe
 from adapt.swap import Swapper
 from agent.config import EngineSettings
 from agent.engine import Engine
+from agent.fleet import Fleet
 from agent.serve import EngineProcess
 from store import Home, Store
 from store.embeddings import HashEmbedder
@@ -96,9 +97,10 @@ def test_vllm_serves_a_composed_version_as_peft_computes_it(
 
         async def work() -> None:
             async with Engine(served.socket) as engine:
-                swapped = await Swapper(store, engine).promote(version.name)
+                swapper = Swapper(store, Fleet.of(engine, base.version_name))
+                swapped = await swapper.promote(version.name)
                 assert swapped.live == version.name
-                checked = await Swapper(store, engine).check(version)
+                checked = await swapper.check(version)
                 assert checked is not None and checked.max_abs_diff < 1e-3
 
         run(work())

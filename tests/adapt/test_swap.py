@@ -1,7 +1,7 @@
 """Swapping: the alias moves only when the engine serves the right bytes, and nothing is lost."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -10,6 +10,7 @@ import pytest
 from adapt.swap import Swapper
 from agent.engine import Engine
 from agent.fake_engine import FakeVllm
+from agent.fleet import Fleet
 from store import Home, Store
 from store.embeddings import HashEmbedder
 from store.errors import EngineRefused, IntegrityError, StageError, StateError
@@ -58,10 +59,17 @@ def fake(right: bool = True) -> FakeVllm:
     )
 
 
+def swapper_on(
+    store: Store, engine: FakeVllm, pinned: Callable[[], set[str]] = set, keep: int = 2
+) -> Swapper:
+    fleet = Fleet.of(Engine(Path("-"), transport=engine), "v0-base")
+    return Swapper(store, fleet, pinned, keep)
+
+
 def test_a_promoted_version_is_loaded_probed_and_live(store: Store, tmp_path: Path) -> None:
     """The old version is retired and stays loaded for going back."""
     name, engine = candidate(store, tmp_path), fake()
-    swapped = asyncio.run(Swapper(store, Engine(Path("-"), transport=engine)).promote(name))
+    swapped = asyncio.run(swapper_on(store, engine).promote(name))
     live = store.versions.live()
     assert live is not None and (live.name, swapped.previous) == (name, "v0-base")
     assert list(engine.adapters) == [name]
@@ -70,7 +78,7 @@ def test_a_promoted_version_is_loaded_probed_and_live(store: Store, tmp_path: Pa
 def test_other_bytes_in_the_engine_stop_the_swap(store: Store, tmp_path: Path) -> None:
     """Log-probabilities that differ from the probe leave the old version live."""
     name = candidate(store, tmp_path)
-    swapper = Swapper(store, Engine(Path("-"), transport=fake(right=False)))
+    swapper = swapper_on(store, fake(right=False))
     with pytest.raises(StageError, match="does not serve"):
         asyncio.run(swapper.promote(name))
     assert store.versions.live().name == "v0-base"  # type: ignore[union-attr]
@@ -81,7 +89,7 @@ def test_a_refused_load_leaves_the_old_version_live(store: Store, tmp_path: Path
     name, engine = candidate(store, tmp_path), fake()
     engine.fail("load_lora_adapter", 400, "rank too large")
     with pytest.raises(EngineRefused, match="rank too large"):
-        asyncio.run(Swapper(store, Engine(Path("-"), transport=engine)).promote(name))
+        asyncio.run(swapper_on(store, engine).promote(name))
     assert store.versions.live().name == "v0-base"  # type: ignore[union-attr]
 
 
@@ -92,14 +100,14 @@ def test_a_changed_adapter_is_not_loaded(store: Store, tmp_path: Path) -> None:
     path.chmod(0o600)
     path.write_bytes(b"other")
     with pytest.raises(IntegrityError, match="adapter_model"):
-        asyncio.run(Swapper(store, Engine(Path("-"), transport=engine)).promote(name))
+        asyncio.run(swapper_on(store, engine).promote(name))
     assert not engine.adapters
 
 
 def test_rolling_back_returns_to_the_version_before(store: Store, tmp_path: Path) -> None:
     """Also when the engine has lost the older adapter: it is loaded again first."""
     first, second, engine = candidate(store, tmp_path), candidate(store, tmp_path, 2), fake()
-    swapper = Swapper(store, Engine(Path("-"), transport=engine))
+    swapper = swapper_on(store, engine)
     for name in (first, second):
         asyncio.run(swapper.promote(name))
     engine.adapters.clear()
@@ -110,7 +118,7 @@ def test_rolling_back_returns_to_the_version_before(store: Store, tmp_path: Path
 
 def test_nothing_before_the_base_to_roll_back_to(store: Store) -> None:
     """The error says so."""
-    swapper = Swapper(store, Engine(Path("-"), transport=fake()))
+    swapper = swapper_on(store, fake())
     with pytest.raises(StateError, match="nothing to roll back to"):
         asyncio.run(swapper.roll_back())
 
@@ -118,7 +126,9 @@ def test_nothing_before_the_base_to_roll_back_to(store: Store) -> None:
 def test_versions_that_still_have_runs_are_not_unloaded(store: Store, tmp_path: Path) -> None:
     """Old versions go, pinned ones stay until their runs end."""
     engine, pinned = fake(), set[str]()
-    swapper = Swapper(store, Engine(Path("-"), transport=engine), lambda: pinned, keep=1)
+    swapper = Swapper(
+        store, Fleet.of(Engine(Path("-"), transport=engine), "v0-base"), lambda: pinned, keep=1
+    )
     names = [candidate(store, tmp_path, n) for n in (1, 2, 3)]
     pinned.add(names[0])
     for name in names:

@@ -17,6 +17,7 @@ from fake_runtime import BASE, settings_of
 from adapt.show import CycleView
 from adapt.up import preflight, service
 from agent.fake_engine import FakeVllm
+from agent.fleet_member import Member
 from agent.serve import EngineProcess, StartProgress
 from agent.serve_supervisor import Supervisor
 from store import Home
@@ -48,13 +49,13 @@ class Process:
         self.lives = False
 
 
-async def loaded() -> None:
+async def loaded(_: Member) -> None:
     """Nothing to load."""
 
 
 def transport(runtime: Any) -> FakeVllm:
     """The fake behind a runtime's engine."""
-    return runtime.engine._http._transport
+    return runtime.engine.members[0].engine._http._transport
 
 
 def test_it_answers_and_publishes_its_address_until_it_ends(tmp_path: Path) -> None:
@@ -123,15 +124,15 @@ def test_a_request_waits_for_an_engine_that_comes_back(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with fake_runtime.fake_runtime(settings_of(tmp_path)) as runtime:
             process = Process()
-            supervisor = Supervisor(cast(EngineProcess, process), loaded, backoff_s=0.3)
+            (member,) = runtime.engine.members
+            supervisor = Supervisor(cast(EngineProcess, process), member, loaded, backoff_s=0.3)
             await supervisor.start()
-            runtime.supervisor = supervisor
             async with (
                 service(runtime, CycleView()) as url,
                 httpx.AsyncClient(timeout=60) as client,
             ):
                 process.lives = False
-                while supervisor.is_ready:
+                while member.ready:
                     await asyncio.sleep(0.01)
                 reply = await client.post(f"{url}/v1/chat/completions", json=CHAT)
                 assert reply.status_code == 200
@@ -145,17 +146,17 @@ def test_an_engine_that_was_given_up_is_a_503(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with fake_runtime.fake_runtime(settings_of(tmp_path)) as runtime:
             process = Process()
+            (member,) = runtime.engine.members
             supervisor = Supervisor(
-                cast(EngineProcess, process), loaded, backoff_s=0.01, max_failures=2
+                cast(EngineProcess, process), member, loaded, backoff_s=0.01, max_failures=2
             )
             await supervisor.start()
-            runtime.supervisor = supervisor
             async with (
                 service(runtime, CycleView()) as url,
                 httpx.AsyncClient(timeout=60) as client,
             ):
                 process.starts = process.lives = False
-                while supervisor.is_ready:
+                while member.ready:
                     await asyncio.sleep(0.01)
                 reply = await client.post(f"{url}/v1/chat/completions", json=CHAT)
                 assert reply.status_code == 503

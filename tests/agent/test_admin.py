@@ -38,8 +38,11 @@ class Worker:
         self.asked.append(name)
         return {"live": name, "previous": LIVE}
 
+    async def verify(self, name: str) -> Report:
+        return {"probe_difference": 0.0 if name == LIVE else None}
+
     def actions(self) -> Actions:
-        return Actions(self.status, self.update, self.roll_back, self.promote)
+        return Actions(self.status, self.update, self.roll_back, self.promote, self.verify)
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from agent.fake_engine import FakeVllm
 from store.store import Store
 
 FEEDBACK = "/v1/feedback"
+BEGAN = datetime(2020, 1, 1, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -56,7 +58,7 @@ def test_feedback_is_kept_with_the_version_that_answered(store: Store) -> None:
         kept = store.feedback.get(episode)
         assert kept is not None
         assert (kept.version, kept.rating, kept.correction) == (version, "down", "42 \x00 é")
-        assert store.feedback.of_version(version) == [kept]
+        assert store.feedback.of_version(version, BEGAN) == [kept]
 
 
 def test_the_later_of_two_counts(store: Store) -> None:
@@ -66,7 +68,7 @@ def test_the_later_of_two_counts(store: Store) -> None:
     say(state, {"episode": episode, "rating": "up"})
     kept = store.feedback.get(episode)
     assert kept is not None and (kept.rating, kept.correction) == ("up", None)
-    assert len(store.feedback.of_version(LIVE)) == 1
+    assert len(store.feedback.of_version(LIVE, BEGAN)) == 1
 
 
 def test_an_unknown_episode_is_a_404_in_openai_s_shape(store: Store) -> None:

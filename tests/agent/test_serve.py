@@ -15,7 +15,10 @@ from typing import Any
 import pytest
 
 from agent.config import EngineSettings
-from agent.engine import IDLE_S
+from agent.engine import Engine
+from agent.engine_http import IDLE_S
+from agent.fleet import Fleet
+from agent.fleet_member import Member
 from agent.serve import EngineProcess, private_directory, socket_path
 from agent.serve_command import Command, vllm_command
 from agent.serve_model import check_model_dir, has_nvidia_gpu
@@ -200,27 +203,33 @@ time.sleep(600)
     assert ends(int(pid)) and ends(child)
 
 
+def member_of(process: EngineProcess) -> Member:
+    return Member("engine", Engine(process.socket))
+
+
 def test_the_supervisor_restarts_and_reloads_before_traffic(make: Make) -> None:
-    """`on_ready` runs at each start, and `ready` waits for it."""
+    """It is filled at each start, and gets no requests before."""
     order: list[str] = []
 
     async def work() -> None:
         process = make()
+        member = member_of(process)
+        fleet = Fleet([member])
 
-        async def reload() -> None:
+        async def fill(_: Member) -> None:
             await asyncio.sleep(0.1)
             order.append("adapters")
 
-        supervisor = Supervisor(process, reload, backoff_s=0.1)
+        supervisor = Supervisor(process, member, fill, backoff_s=0.1)
         await supervisor.start()
-        await supervisor.ready()
+        await fleet.wait_ready()
         first, child = process.pid, grandchild(process)
         assert first is not None
         os.kill(first, signal.SIGKILL)
-        while supervisor.is_ready:
+        while member.ready:
             await asyncio.sleep(0.02)
         order.append("down")
-        await supervisor.ready(timeout_s=60)
+        await fleet.wait_ready()
         order.append("traffic")
         assert process.pid != first and supervisor.restarts == 1 and ends(child)
         await supervisor.stop()
@@ -234,36 +243,37 @@ def test_the_supervisor_restarts_and_reloads_before_traffic(make: Make) -> None:
 def test_the_supervisor_gives_up_with_the_cause(make: Make) -> None:
     async def work() -> None:
         process = make()
+        member = member_of(process)
         calls = 0
 
-        async def reload() -> None:
+        async def fill(_: Member) -> None:
             nonlocal calls
             calls += 1
             if calls > 1:
                 raise ModelError("adapter v3 is gone")
 
-        supervisor = Supervisor(process, reload, backoff_s=0.05, max_failures=2)
+        supervisor = Supervisor(process, member, fill, backoff_s=0.05, max_failures=2)
         await supervisor.start()
         assert process.pid
         os.killpg(process.pid, signal.SIGKILL)
-        while supervisor.is_ready:
+        while member.ready:
             await asyncio.sleep(0.02)
         with pytest.raises(EngineUnavailable, match="2 failed starts: adapter v3 is gone"):
-            await supervisor.ready(timeout_s=60)
-        assert not supervisor.is_ready and not process.alive()
+            await Fleet([member]).wait_ready()
+        assert not member.ready and not process.alive()
         await supervisor.stop()
 
     run(work())
 
 
 def test_a_first_start_that_fails_rises_and_leaves_nothing(make: Make) -> None:
-    async def nothing() -> None:
+    async def nothing(_: Member) -> None:
         pass
 
     async def work() -> None:
         process = make("unable")
         with pytest.raises(EngineUnavailable):
-            await Supervisor(process, nothing).start()
+            await Supervisor(process, member_of(process), nothing).start()
         assert not process.alive()
 
     run(work())

@@ -11,6 +11,8 @@ import pytest
 from tiny_models import build_tiny_adapter
 
 from agent.engine import Engine, Reply
+from agent.fleet import Fleet
+from agent.fleet_member import Member
 from agent.serve import EngineProcess
 from agent.serve_supervisor import Supervisor
 from store.errors import EngineRefused
@@ -130,10 +132,12 @@ def test_a_killed_engine_comes_back_with_its_adapters(
     async def work() -> None:
         async with Engine(pico_engine.socket) as engine:
 
-            async def reload() -> None:
-                await engine.load_adapter("serve-h", adapter)
+            async def fill(member: Member) -> None:
+                await member.engine.load_adapter("serve-h", adapter)
+                member.adapters.add("serve-h")
 
-            supervisor = Supervisor(pico_engine, reload, backoff_s=0.1)
+            member = Member("engine", engine)
+            supervisor = Supervisor(pico_engine, member, fill, backoff_s=0.1)
             await supervisor.start()
             want = await engine.chat("serve-h", USER, max_tokens=8)
             first = pico_engine.pid
@@ -141,9 +145,9 @@ def test_a_killed_engine_comes_back_with_its_adapters(
             for pid in group(first) - {first}:
                 os.kill(pid, signal.SIGKILL)
                 break
-            while supervisor.is_ready:
+            while member.ready:
                 await asyncio.sleep(0.05)
-            await supervisor.ready()
+            await Fleet([member]).wait_ready(500)
             assert not group(first)
             assert pico_engine.pid != first
             assert await engine.chat("serve-h", USER, max_tokens=8) == want

@@ -19,6 +19,8 @@ from adapt.runtime import open_runtime
 from agent.config import Settings
 from agent.engine import Engine
 from agent.engine_remote import KEY_VARIABLE, Remote
+from agent.fleet import Fleet, Inference
+from agent.fleet_member import Member
 from agent.serve import EngineProcess, StartProgress
 from store import Home, Store
 from store.errors import ConfigError, EngineRefused, EngineUnavailable, NotFoundError
@@ -45,7 +47,7 @@ class Target:
         return (self.model, self.beside) if self.beside else (self.model,)
 
     @asynccontextmanager
-    async def opened(self, starting: Starting) -> AsyncIterator[Engine]:
+    async def opened(self, starting: Starting) -> AsyncIterator[Inference]:
         """Its engine until the block ends."""
         opener = {"version": _of_home, "model": _alone, "endpoint": _elsewhere}[self.source]
         async with asynccontextmanager(opener)(self, starting) as engine:
@@ -89,7 +91,7 @@ def _version_name(settings: Settings, version: str | None) -> str:
         return live.name if live else find_model(settings.model).version_name
 
 
-async def _of_home(target: Target, starting: Starting) -> AsyncIterator[Engine]:
+async def _of_home(target: Target, starting: Starting) -> AsyncIterator[Inference]:
     """The engine of the running server, or of a runtime opened for it."""
     settings = target.settings
     running = find_running(settings)
@@ -99,16 +101,20 @@ async def _of_home(target: Target, starting: Starting) -> AsyncIterator[Engine]:
                 await runtime.swap.load(runtime.store.versions.get(name))
             yield runtime.engine
         return
-    async with Engine(running.engine, timeout_s=settings.engine.request_timeout_s) as engine:
-        held = await engine.models()
+    timeout_s = settings.engine.request_timeout_s
+    fleet = Fleet(Member.of(told, timeout_s) for told in (await running.status())["engines"])
+    try:
+        held = await fleet.models()
         if missing := [name for name in target.names if name not in held]:
             raise NotFoundError(
                 f"the running server does not hold {missing[0]}", "stop it, and run this again"
             )
-        yield engine
+        yield fleet
+    finally:
+        await fleet.close()
 
 
-async def _alone(target: Target, starting: Starting) -> AsyncIterator[Engine]:
+async def _alone(target: Target, starting: Starting) -> AsyncIterator[Inference]:
     """An engine on the model alone: no home, so that nothing learned can be in the way."""
     settings = target.settings
     with tempfile.TemporaryDirectory(prefix="perennial-eval-") as folder:
@@ -129,7 +135,7 @@ async def _alone(target: Target, starting: Starting) -> AsyncIterator[Engine]:
             await asyncio.to_thread(process.stop)
 
 
-async def _elsewhere(target: Target, starting: Starting) -> AsyncIterator[Engine]:
+async def _elsewhere(target: Target, starting: Starting) -> AsyncIterator[Inference]:
     """The endpoint, after one token of it: a wrong key or name shows before a run begins."""
     key = os.environ.get(KEY_VARIABLE, "")
     timeout_s = target.settings.engine.request_timeout_s
@@ -138,7 +144,7 @@ async def _elsewhere(target: Target, starting: Starting) -> AsyncIterator[Engine
         yield engine
 
 
-async def greet(engine: Engine, model: str, key_variable: str = KEY_VARIABLE) -> None:
+async def greet(engine: Inference, model: str, key_variable: str = KEY_VARIABLE) -> None:
     """Ask an endpoint for one token. EngineUnavailable, and EngineRefused with the way out."""
     try:
         hello = [{"role": "user", "content": "Hello"}]
@@ -150,7 +156,7 @@ async def greet(engine: Engine, model: str, key_variable: str = KEY_VARIABLE) ->
         raise EngineRefused(error.message, hint, error.status) from error
 
 
-async def _models_of(engine: Engine) -> str:
+async def _models_of(engine: Inference) -> str:
     """What the endpoint has instead; nothing where it does not tell."""
     try:
         names = await engine.models()

@@ -20,7 +20,7 @@ from adapt.evals.asking import Played
 from adapt.evals.items import Item
 from adapt.evals.toolbench.functions import FINISH
 from adapt.evals.toolbench.verdicts import FINAL, PAIR, TRACE, Verdict, choice_in, verdict_in
-from agent.engine import Engine
+from agent.fleet import Inference
 from store.errors import EngineError
 from store.records import digest_of
 
@@ -98,7 +98,7 @@ class _Opinion:
 class Judge:
     """One pinned judge. Rounds differ by seed, and are drawn at `temperature`."""
 
-    engine: Engine
+    engine: Inference
     model: str
     rounds: int = ROUNDS
     temperature: float = 0.2

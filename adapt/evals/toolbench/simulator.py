@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from agent.engine import Engine
+from agent.fleet import Inference
 from store.errors import ToolFailed
 
 TRIES = 3
@@ -26,7 +26,7 @@ _TASK = (
 class Simulator:
     """One pinned model behind one endpoint."""
 
-    engine: Engine
+    engine: Inference
     model: str
 
     async def reply(
