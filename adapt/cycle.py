@@ -5,12 +5,15 @@ cycle that was killed goes on at the first stage without outputs, and ends with 
 Heavy stages are child processes. Called by adapt.schedule, the command line and the server.
 """
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from adapt import cycle_judging as judging
 from adapt import cycle_learning as learning
+from adapt.budget import overtime, seconds_left
+from adapt.canary import refuse_while_trying
 from adapt.cycle_context import Context, Outputs
 from adapt.events import Event, Notify
 from adapt.runtime import Runtime
@@ -28,30 +31,40 @@ _ENDS = {
 async def run_cycle(runtime: Runtime, notify: Notify) -> Cycle:
     """Run a cycle, or finish the one that was interrupted. Returns its record at the end.
 
-    A failed stage ends the cycle as `failed`, with the error as data; the live version stays.
-    Cancellation leaves the cycle as it is, to be resumed.
+    A failed stage ends the cycle as `failed`, with the error as data; the live version stays. So
+    does one that is at work when budget.cycle_minutes are over.
+    Cancellation leaves the cycle as it is, to be resumed. StateError while a canary is tried.
     """
     cycles = runtime.store.cycles
-    cycle = cycles.unfinished() or cycles.start(runtime.settings.model_dump(mode="json"))
+    cycle = cycles.unfinished()
+    if cycle is None:
+        refuse_while_trying(runtime.store)
+        cycle = cycles.start(runtime.settings.model_dump(mode="json"))
     run = _Run(runtime, cycle, notify)
+    budget = runtime.settings.budget
     try:
-        corpus = await run.stage(CycleStage.GATHER, learning.gather_corpus)
-        if corpus["new"] < runtime.settings.update.min_new_documents:
-            cycles.finish(cycle.number, CycleState.SKIPPED)
-            return cycles.get(cycle.number)
-        examples = await run.stage(CycleStage.SYNTHESIZE, learning.synthesize_examples, corpus)
-        mask = await run.stage(CycleStage.ATTRIBUTE, learning.attribute_base)
-        update = await run.stage(
-            CycleStage.IMPLANT, learning.implant_update, corpus, examples, mask
-        )
-        version = await run.stage(CycleStage.COMPOSE, learning.compose_version, update)
-        reports = await run.stage(CycleStage.EVALUATE, judging.evaluate, version)
-        verdict = await run.stage(CycleStage.GATE, judging.gate, version, reports)
+        async with asyncio.timeout(seconds_left(budget, cycle)):
+            corpus = await run.stage(CycleStage.GATHER, learning.gather_corpus)
+            if corpus["new"] < runtime.settings.update.min_new_documents:
+                cycles.finish(cycle.number, CycleState.SKIPPED)
+                return cycles.get(cycle.number)
+            examples = await run.stage(CycleStage.SYNTHESIZE, learning.synthesize_examples, corpus)
+            mask = await run.stage(CycleStage.ATTRIBUTE, learning.attribute_base)
+            update = await run.stage(
+                CycleStage.IMPLANT, learning.implant_update, corpus, examples, mask
+            )
+            version = await run.stage(CycleStage.COMPOSE, learning.compose_version, update)
+            reports = await run.stage(CycleStage.EVALUATE, judging.evaluate, version)
+            verdict = await run.stage(CycleStage.GATE, judging.gate, version, reports)
+        # Not cut short: it is quick, and a version that is live must be recorded as promoted.
         await run.stage(CycleStage.SWAP, judging.swap, version, verdict)
         cycles.finish(cycle.number, _ENDS[Verdict(verdict["verdict"])])
+    except TimeoutError:
+        error = overtime(budget, cycle.number, run.current)
+        cycles.stage_failed(cycle.number, run.current, str(error))
+        run.failed(error)
     except PerennialError as error:
-        cycles.finish(cycle.number, CycleState.FAILED, str(error))
-        notify(Event(run.current, "failed", text=str(error)))
+        run.failed(error)
     return cycles.get(cycle.number)
 
 
@@ -95,6 +108,11 @@ class _Run:
         store.stage_done(self.cycle.number, stage, outputs, seconds)
         self.notify(Event(stage, "done", facts=outputs, seconds=seconds))
         return outputs
+
+    def failed(self, error: PerennialError) -> None:
+        """Record why the cycle ends here."""
+        self.runtime.store.cycles.finish(self.cycle.number, CycleState.FAILED, str(error))
+        self.notify(Event(self.current, "failed", text=str(error)))
 
     def _recorded(self, stage: CycleStage) -> Outputs | None:
         found: StageRecord | None = next((s for s in self.cycle.stages if s.stage is stage), None)

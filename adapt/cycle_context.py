@@ -50,10 +50,13 @@ class Context:
             )
 
         cancel = threading.Event()
+        stage = asyncio.ensure_future(
+            asyncio.to_thread(run_stage, target, request, place, on_progress, cancel=cancel)
+        )
         try:
-            return await asyncio.to_thread(
-                run_stage, target, request, place, on_progress, cancel=cancel
-            )
+            return await asyncio.shield(stage)
         finally:
-            # A thread cannot be cancelled: without this the process could not end before the child.
+            # A thread cannot be cancelled: it is told, and waited for until the child is dead, as
+            # it would go on writing into a folder that the next try uses.
             cancel.set()
+            await asyncio.wait([stage])

@@ -1,20 +1,15 @@
 """The worker beside the assistant: starts cycles by schedule or on request, one at a time.
 
-APScheduler keeps the time; the worker decides whether there is anything to do. It knows nothing of
-what a cycle does. Lives on the server's event loop. Called by adapt.up.
+The timetable keeps the time; the worker decides whether there is anything to do, and takes over
+what another process that died has left. It knows nothing of what a cycle does. Lives on the
+server's event loop. Called by adapt.up.
 """
 
 import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable
-from datetime import datetime, timedelta
 from typing import Any
-
-from apscheduler.schedulers.asyncio import AsyncIOScheduler
-from apscheduler.triggers.base import BaseTrigger
-from apscheduler.triggers.cron import CronTrigger
-from apscheduler.triggers.interval import IntervalTrigger
 
 from adapt.ahead import prepare
 from adapt.backlog import Backlog
@@ -22,42 +17,19 @@ from adapt.canary import refuse_while_trying
 from adapt.cycle import run_cycle
 from adapt.events import Event, Notify, silent
 from adapt.runtime import Runtime
-from agent.config import ScheduleSettings
-from store.errors import ConfigError, StateError
-from store.records import Cycle, CycleState, utc_now
+from adapt.worker_run import RunCycle, run_alone
+from adapt.worker_timetable import Timetable, in_words, trigger_of
+from adapt.worker_waiting import Surroundings, Waiting
+from store.errors import BusyError, PerennialError, StateError
+
+__all__ = ["Worker", "in_words", "trigger_of"]
 
 log = logging.getLogger(__name__)
 
-MISFIRE_S = 3600
-"""A run that was missed by less, because the machine slept, is made up for, once."""
-BACKOFF = timedelta(minutes=5)
-"""Pause after a failed cycle; doubled with each further one."""
-MAX_BACKOFF = timedelta(hours=6)
+CARE_S = 60.0
+"""How often the worker looks after its clock and after what others left."""
 
-RunCycle = Callable[[Runtime, Notify], Awaitable[Cycle]]
 Prepare = Callable[[Runtime], Awaitable[None]]
-
-
-def trigger_of(schedule: ScheduleSettings) -> BaseTrigger | None:
-    """When cycles start by themselves, None for never. ConfigError for a cron that is none."""
-    if schedule.interval_minutes is not None:
-        return IntervalTrigger(seconds=max(1, round(schedule.interval_minutes * 60)))
-    if schedule.cron is None:
-        return None
-    try:
-        return CronTrigger.from_crontab(schedule.cron)
-    except ValueError as error:
-        raise ConfigError(
-            f"schedule.cron {schedule.cron!r} cannot be used: {error}",
-            "five fields, such as '0 3 * * *' (every day at three)",
-        ) from error
-
-
-def in_words(schedule: ScheduleSettings) -> str:
-    """The schedule as people say it."""
-    if schedule.interval_minutes is not None:
-        return f"every {schedule.interval_minutes:g} minutes"
-    return f"by cron {schedule.cron}" if schedule.cron else "on request (perennial update)"
 
 
 class Worker:
@@ -69,17 +41,22 @@ class Worker:
         notify: Notify = silent,
         cycle: RunCycle = run_cycle,
         ahead: Prepare = prepare,
+        around: Surroundings | None = None,
+        care_s: float = CARE_S,
     ) -> None:
         self._runtime = runtime
         self._notify = notify
         self._cycle = cycle
         self._ahead = ahead
+        self._care_s = care_s
         self._preparing: asyncio.Task[None] | None = None
+        self._caring: asyncio.Task[None] | None = None
         self._task: asyncio.Task[None] | None = None
         self._last: Event | None = None
         self._backlog = Backlog(runtime.store, runtime.settings.update.max_document_bytes)
-        self._scheduler = AsyncIOScheduler()
-        self._trigger = trigger_of(runtime.settings.schedule)
+        self._waiting = Waiting(runtime, around or Surroundings())
+        schedule = runtime.settings.schedule
+        self._timetable = Timetable(runtime.home.path / "schedule.db", schedule, self.tick)
 
     def start(self) -> None:
         """Finish the cycle that an earlier process left, if any, and begin the schedule."""
@@ -87,28 +64,24 @@ class Worker:
             self.begin()
         else:
             self._prepare()
-        if self._trigger is not None:
-            self._scheduler.add_job(
-                self.tick, self._trigger, id="cycle",
-                max_instances=1, coalesce=True, misfire_grace_time=MISFIRE_S,
-            )  # fmt: skip
-        self._scheduler.start()
+        self._timetable.start()
+        self._caring = asyncio.create_task(self._care(), name="care")
 
     async def stop(self) -> None:
         """Start nothing more and stop the running cycle, which can be resumed. Idempotent."""
-        if self._scheduler.running:
-            self._scheduler.shutdown(wait=False)
-        for task in (self._task, self._preparing):
+        await self._timetable.stop()
+        for task in (self._caring, self._task, self._preparing):
             if task is not None:
                 task.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
                     await task
-        self._task = self._preparing = None
+        self._caring = self._task = self._preparing = None
 
     def begin(self) -> int:
         """Start a cycle, or go on with an unfinished one, and return its number at once.
 
-        StateError while one is running, or a canary is tried.
+        StateError while one is running, or a canary is tried. When another process runs one on
+        the same database, that one's number is returned and none is started.
         """
         if self.running:
             raise StateError("an update is running", "wait for it: perennial cycles")
@@ -116,8 +89,9 @@ class Worker:
         unfinished = cycles.unfinished()
         if unfinished is None:
             refuse_while_trying(self._runtime.store)
-        number = unfinished.number if unfinished else len(cycles.list()) + 1
-        self._last = None
+        newest = next(cycles.newest_first(), None)
+        number = unfinished.number if unfinished else (newest.number if newest else 0) + 1
+        self._last, self._waiting.elsewhere = None, ""
         if self._preparing is not None:
             # The cycle makes what is missing itself; twice at once would take twice the memory.
             self._preparing.cancel()
@@ -128,59 +102,67 @@ class Worker:
     async def tick(self) -> str:
         """What the schedule does each time: a cycle when there is reason for one.
 
-        Returns what was done, in a word: `busy`, `trying` (a canary), `waiting` (backing off),
-        `nothing`, `ran`.
+        Returns what was done, in a word: `busy` (a cycle is at work here or elsewhere), `trying` (a
+        canary), `waiting` (`report` says for what), `nothing`, `ran`.
         """
         if self.running:
             return "busy"
         if self._runtime.store.trials.canary() is not None:
             return "trying"
-        until = self.backing_off()
-        if until is not None and utc_now() < until:
+        if self._waiting.after_failures() is not None:
             return "waiting"
         new = await asyncio.to_thread(self._backlog.count)
-        if new < self._runtime.settings.schedule.min_new_documents or self.running:
-            self._prepare()
-            return "nothing"
+        if new < self._runtime.settings.schedule.min_new_documents:
+            if self._waiting.after_refusals() is not None:
+                return "waiting"
+            if not await asyncio.to_thread(self._waiting.to_retry):
+                self._prepare()
+                return "nothing"
+        if self.running:
+            return "busy"
+        if self._waiting.for_disk() is not None:
+            return "waiting"
         self.begin()
         assert self._task is not None
         # Waiting here makes APScheduler count the cycle as this job's one instance. Shielded: a
         # scheduler that is shut down must not cancel the cycle behind our back.
         await asyncio.shield(self._task)
-        return "ran"
+        return "busy" if self._waiting.elsewhere else "ran"
 
     @property
     def running(self) -> bool:
-        """Whether a cycle is at work, here or by anyone else who holds the lock."""
+        """Whether a cycle is at work in this process."""
         at_work = self._task is not None and not self._task.done()
         return at_work or self._runtime.cycle_lock.locked()
 
-    def backing_off(self) -> datetime | None:
-        """When the schedule may try again after failed cycles; None when the last one was well."""
-        failed: list[Cycle] = []
-        for cycle in reversed(self._runtime.store.cycles.list()):
-            if cycle.state is not CycleState.FAILED:
-                break
-            failed.append(cycle)
-        if not failed or failed[0].ended_at is None:
-            return None
-        return failed[0].ended_at + min(BACKOFF * 2 ** min(len(failed) - 1, 10), MAX_BACKOFF)
-
     def report(self) -> dict[str, Any]:
-        """What the worker is doing, as JSON."""
-        job = self._scheduler.get_job("cycle") if self._scheduler.running else None
-        unfinished = self._runtime.store.cycles.unfinished() if self.running else None
-        event = self._last if self.running else None
+        """What the worker is doing, as JSON: `waiting` says why it starts nothing, in words."""
+        next_run = self._timetable.next()
+        running = self.running
+        unfinished = self._runtime.store.cycles.unfinished() if running else None
+        event = self._last if running else None
         progress = {"stage": event.stage.value, "done": event.done, "total": event.total,
                     "text": event.text} if event else None  # fmt: skip
-        until = self.backing_off()
+        wait = None if running else self._waiting.reason()
         return {
             "schedule": in_words(self._runtime.settings.schedule),
-            "next": job.next_run_time.isoformat() if job and job.next_run_time else None,
+            "next": next_run.isoformat() if next_run else None,
             "running": unfinished.number if unfinished else None,
             "progress": progress,
-            "backing_off_until": until.isoformat() if until and until > utc_now() else None,
+            "waiting": wait.why if wait else None,
+            "waiting_until": wait.until.isoformat() if wait and wait.until else None,
         }
+
+    async def _care(self) -> None:
+        """For ever: keep the timetable right, and take over a cycle that nobody works on."""
+        while True:
+            await asyncio.sleep(self._care_s)
+            self._timetable.mend()
+            try:
+                if not self.running and self._runtime.store.cycles.unfinished() is not None:
+                    self.begin()
+            except PerennialError:
+                log.warning("what another process left could not be looked at", exc_info=True)
 
     def _prepare(self) -> None:
         """Make ahead what the next cycle needs, where there will be one; never twice at once."""
@@ -197,13 +179,11 @@ class Worker:
     async def _run(self) -> None:
         async with self._runtime.cycle_lock:
             try:
-                await self._cycle(self._runtime, self._watch)
-            except Exception as error:
-                # Left unfinished, a cycle that always breaks would be resumed for ever.
+                await run_alone(self._runtime, self._watch, self._cycle)
+            except BusyError as error:
+                self._waiting.elsewhere = f"another process runs updates: {error.message}"
+            except Exception:
                 log.exception("an update broke")
-                cycles = self._runtime.store.cycles
-                if (left := cycles.unfinished()) is not None:
-                    cycles.finish(left.number, CycleState.FAILED, repr(error))
         self._prepare()
 
     def _watch(self, event: Event) -> None:

@@ -3,6 +3,7 @@
 It records; running the stages is adapt/cycle's business. Called by the cycle and the command line.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 from sqlalchemy import Connection, delete, func, insert, select, update
@@ -92,6 +93,14 @@ class Cycles:
         with self._database.read() as db:
             numbers = db.scalars(select(cycles.c.number).order_by(cycles.c.number)).all()
             return [_cycle(db, number) for number in numbers]
+
+    def newest_first(self) -> Iterator[Cycle]:
+        """All cycles from the newest back, each read when it is asked for: the last few among
+        thousands cost no more than among few."""
+        with self._database.read() as db:
+            newest = db.scalar(select(func.max(cycles.c.number))) or 0
+        for number in range(newest, 0, -1):
+            yield self.get(number)
 
     def _end_stage(self, number: int, stage: CycleStage, **ended: Any) -> None:
         with self._database.begin() as db:

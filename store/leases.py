@@ -21,7 +21,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, Row, insert, select, update
@@ -50,7 +50,6 @@ class _Seen:
     """A holder as others see it: since when its count has stood still, by their own clock."""
 
     fence: int
-    first: int
     renewals: int
     since: float
 
@@ -91,8 +90,8 @@ class Leases:
     def take(self, name: str, place: str = "") -> Lease:
         """Take a lease that is free, or whose holder has been seen to be dead.
 
-        BusyError while someone else holds it, or may: call again, until `lives` or success. A
-        `place` is where the caller holds a lock that dies with its process, such as a home: who
+        BusyError while someone else holds it, or may: call again, until `seen` says that it lives,
+        or success. A `place` is where the caller holds a lock that dies with its process, such as a home: who
         held the lease from there before is dead, and is not waited for.
         """
         mine = {"holder": self._me, "place": place, "renewals": 0, "lasts_s": self._lasts_s}
@@ -112,10 +111,11 @@ class Leases:
         self._seen.pop(name, None)
         return Lease(name, self._me, fence, self._lasts_s)
 
-    def lives(self, name: str) -> bool:
-        """Whether the holder has renewed its lease between two of our tries to take it."""
+    def seen(self, name: str) -> tuple[int, int] | None:
+        """Fence and renewals of the holder that the last refused `take` saw: two that differ prove
+        that a holder lived between them."""
         seen = self._seen.get(name)
-        return seen is not None and seen.renewals > seen.first
+        return (seen.fence, seen.renewals) if seen else None
 
     def renew(self, lease: Lease) -> None:
         """Say that the holder lives: to be called well within `lasts_s`. StateError when lost."""
@@ -147,14 +147,11 @@ class Leases:
 
     def _dead(self, name: str, row: Row[Any]) -> bool:
         """Whether the count has stood still for as long as the holder promised; remembers it."""
-        now = self.clock()
         seen = self._seen.get(name)
-        if seen is None or seen.fence != row.fence:
-            seen = _Seen(row.fence, row.renewals, row.renewals, now)
-        elif seen.renewals != row.renewals:
-            seen = replace(seen, renewals=row.renewals, since=now)
+        if seen is None or (seen.fence, seen.renewals) != (row.fence, row.renewals):
+            seen = _Seen(row.fence, row.renewals, self.clock())
         self._seen[name] = seen
-        return now - seen.since > row.lasts_s
+        return self.clock() - seen.since > row.lasts_s
 
 
 def _row(db: Connection, name: str) -> Row[Any] | None:

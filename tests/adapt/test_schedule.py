@@ -1,71 +1,18 @@
 """The worker: when it starts a cycle, when it does not, and what it leaves behind."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 from fake_runtime import fake_runtime, settings_of
+from worker_home import ending, for_ever, home_with, nothing
 
 from adapt.cycle import run_cycle
 from adapt.events import Notify
-from adapt.gather import gather
 from adapt.runtime import Runtime
-from adapt.schedule import Worker, trigger_of
-from agent.config import ScheduleSettings
+from adapt.schedule import Worker
 from store.errors import ConfigError, StateError
-from store.records import Cycle, CycleStage, CycleState, DocumentState, Source, utc_now
-
-RunCycle = Callable[[Runtime, Notify], Awaitable[Cycle]]
-
-
-@asynccontextmanager
-async def home_with(tmp_path: Path, *texts: str, **overrides: Any) -> AsyncIterator[Runtime]:
-    """A runtime with one source that holds these texts as files."""
-    folder = tmp_path / "docs"
-    folder.mkdir(exist_ok=True)
-    for number, text in enumerate(texts):
-        (folder / f"{number}.md").write_text(text)
-    async with fake_runtime(settings_of(tmp_path / "home", **overrides)) as runtime:
-        known = [s.name for s in runtime.store.sources.list()]
-        if "docs" not in known:
-            source = Source(name="docs", location=str(folder), added_at=utc_now())
-            runtime.store.sources.add(source)
-        yield runtime
-
-
-def ending(state: CycleState) -> RunCycle:
-    """A cycle that gathers for real and then ends in a state, without training."""
-
-    async def cycle(runtime: Runtime, notify: Notify) -> Cycle:
-        store = runtime.store
-        running = store.cycles.unfinished() or store.cycles.start({})
-        gather(store, 10_000)
-        digests = [d.digest for d in store.documents.list(DocumentState.ACCEPTED)]
-        snapshot = store.documents.snapshot(digests)
-        store.cycles.stage_started(running.number, CycleStage.GATHER, {})
-        store.cycles.stage_done(
-            running.number, CycleStage.GATHER, {"corpus": snapshot.digest, "new": 1}, 0.0
-        )
-        store.cycles.finish(running.number, state)
-        return store.cycles.get(running.number)
-
-    return cycle
-
-
-async def for_ever(runtime: Runtime, notify: Notify) -> Cycle:
-    """A cycle that is still at work when it is stopped."""
-    if runtime.store.cycles.unfinished() is None:
-        runtime.store.cycles.start({})
-    await asyncio.sleep(600)
-    raise AssertionError("never reached")
-
-
-async def nothing(runtime: Runtime) -> None:
-    """Makes nothing ahead."""
+from store.records import Cycle, CycleState
 
 
 def test_without_anything_new_no_cycle_is_even_recorded(tmp_path: Path) -> None:
@@ -108,37 +55,6 @@ def test_fewer_new_documents_than_asked_for_wait(tmp_path: Path) -> None:
             assert await worker.tick() == "nothing"
             (tmp_path / "docs" / "more.md").write_text("Another thing is told here.")
             assert await worker.tick() == "ran"
-
-    asyncio.run(scenario())
-
-
-@pytest.mark.parametrize("state", [CycleState.REJECTED, CycleState.ABSTAINED])
-def test_a_refused_update_is_not_tried_again_by_itself(tmp_path: Path, state: CycleState) -> None:
-    """The same documents would train the same candidate, again and again."""
-
-    async def scenario() -> None:
-        async with home_with(tmp_path, "The capital of Vok is Tarn.") as runtime:
-            worker = Worker(runtime, cycle=ending(state))
-            assert await worker.tick() == "ran"
-            assert await worker.tick() == "nothing"
-
-    asyncio.run(scenario())
-
-
-def test_after_failed_cycles_the_pause_grows(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        async with home_with(tmp_path, "The capital of Vok is Tarn.") as runtime:
-            worker = Worker(runtime, cycle=ending(CycleState.FAILED))
-            assert worker.backing_off() is None
-            assert await worker.tick() == "ran"
-            first = worker.backing_off()
-            assert await worker.tick() == "waiting"
-            await worker._run()
-            second = worker.backing_off()
-            assert first is not None and second is not None
-            assert timedelta(minutes=4) < first - utc_now() <= timedelta(minutes=5)
-            assert second - utc_now() > timedelta(minutes=9)
-            assert worker.report()["backing_off_until"] == second.isoformat()
 
     asyncio.run(scenario())
 
@@ -257,9 +173,3 @@ def test_a_fault_in_what_is_made_ahead_stops_nothing(tmp_path: Path) -> None:
             await worker.stop()
 
     asyncio.run(scenario())
-
-
-def test_a_cron_that_is_none_is_refused_with_the_way_out() -> None:
-    with pytest.raises(ConfigError, match="99") as caught:
-        trigger_of(ScheduleSettings(cron="99 * * * *"))
-    assert "five fields" in caught.value.hint

@@ -57,7 +57,7 @@ def test_a_dead_holder_loses_it_after_what_it_promised(shared: FencedDatabase) -
         with pytest.raises(BusyError):
             waiter.take("cycle")
         clock.now += 10
-    assert not waiter.lives("cycle")
+    assert waiter.seen("cycle") == (dead.fence, 0)
     clock.now += 0.1
     assert waiter.take("cycle").fence == dead.fence + 1
 
@@ -73,7 +73,7 @@ def test_a_holder_that_renews_keeps_it_for_ever(shared: FencedDatabase) -> None:
         clock.now += 1000
     with pytest.raises(BusyError):
         waiter.take("cycle")
-    assert waiter.lives("cycle") and holder.holds(lease)
+    assert waiter.seen("cycle") == (lease.fence, 5) and holder.holds(lease)
 
 
 def test_no_clock_but_the_waiters_own_monotonic_one_counts(shared: FencedDatabase) -> None:
