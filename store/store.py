@@ -36,8 +36,10 @@ class Store:
         self.reports = Reports(database)
         self.cycles = Cycles(database)
         self.episodes = Episodes(database)
-        self.leases = Leases(database)
+        self.feedback = FeedbackTable(database)
+        self.trials = Trials(database)
         self.sources = Sources(database)
+        self.leases = Leases(database)
 
     @classmethod
     def open(cls, home: Home, embedder: Embedder | None = None) -> "Store":
