@@ -1,19 +1,28 @@
 """Homes with documents to learn, and cycles that end as a test wants them to, for tests of the
-worker. Run as a script it is a worker of its own: `worker_home.py HOME DATABASE MARK`.
+worker. Run as a script it runs cycles on a shared database: `DATABASE HOME MARK TIMES SECONDS`.
 """
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from fake_runtime import fake_runtime, settings_of
+from fake_runtime import BASE, answer, fake_runtime, settings_of
 
-from adapt.events import Notify
+from adapt.events import Notify, silent
 from adapt.gather import gather
-from adapt.runtime import Runtime
-from adapt.worker_run import RunCycle
+from adapt.runtime import Runtime, ensure_base
+from adapt.swap import Swapper
+from adapt.worker_run import RunCycle, run_alone
+from agent.engine import Engine
+from agent.fake_engine import FakeVllm
+from agent.fleet import Fleet
+from store import Home, Store
+from store.embeddings import HashEmbedder
+from store.errors import BusyError
+from store.leases import FencedDatabase, Leases
 from store.records import Cycle, CycleStage, CycleState, DocumentState, Source, utc_now
 
 
@@ -61,3 +70,47 @@ async def for_ever(runtime: Runtime, notify: Notify) -> Cycle:
 
 async def nothing(runtime: Runtime) -> None:
     """Makes nothing ahead."""
+
+
+@asynccontextmanager
+async def home_on(place: str, path: Path, lasts_s: float) -> AsyncIterator[Runtime]:
+    """A home of its own on a database (path or URL) that others use as well, with short leases."""
+    home = Home(path)
+    home.create()
+    database = FencedDatabase(place if "://" in place else Path(place))
+    database.migrate()
+    with home.lock(), Store(home, database, HashEmbedder()) as store:
+        store.leases = Leases(database, lasts_s=lasts_s)
+        ensure_base(store, BASE)
+        vllm = FakeVllm(answer, served_name=BASE.version_name)
+        async with Engine(Path("-"), transport=vllm) as engine:
+            fleet = Fleet.of(engine, BASE.version_name)
+            yield Runtime(settings_of(path), home, store, BASE, fleet, Swapper(store, fleet))
+
+
+async def compete(place: str, path: Path, mark: Path, times: int, seconds: float) -> None:
+    """Run cycles on a database that others use, and fail when two are at work at once."""
+
+    async def cycle(runtime: Runtime, notify: Notify) -> Cycle:
+        cycles = runtime.store.cycles
+        running = cycles.unfinished() or cycles.start({})
+        mark.mkdir()
+        await asyncio.sleep(seconds)
+        mark.rmdir()
+        cycles.finish(running.number, CycleState.PROMOTED)
+        return cycles.get(running.number)
+
+    async with home_on(place, path, lasts_s=1.5) as runtime:
+        done = 0
+        while done < times:
+            try:
+                sys.stdout.write(f"{(await run_alone(runtime, silent, cycle)).number}\n")
+                sys.stdout.flush()
+                done += 1
+            except BusyError:
+                await asyncio.sleep(0.01)
+
+
+if __name__ == "__main__":
+    where, own, at_work, how_often, how_long = sys.argv[1:]
+    asyncio.run(compete(where, Path(own), Path(at_work), int(how_often), float(how_long)))
