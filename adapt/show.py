@@ -41,10 +41,10 @@ _FACTS = {
     CycleStage.COMPOSE: ("version",),
     CycleStage.EVALUATE: ("probe_difference",),
     CycleStage.GATE: ("verdict",),
-    CycleStage.SWAP: ("live", "swap_ms"),
+    CycleStage.SWAP: ("live", "swap_ms", "canary", "share", "withheld"),
 }
 _COLOURS = {
-    "live": "bold green", "promoted": "green", "rejected": "red", "failed": "red",
+    "live": "bold green", "canary": "cyan", "promoted": "green", "rejected": "red", "failed": "red",
     "abstained": "yellow", "rolled_back": "yellow", "running": "cyan",
 }  # fmt: skip
 

@@ -34,6 +34,8 @@ class View:
     def __init__(self, store: Store, trial: Trial) -> None:
         self.trial = trial
         self.new, self.old = Arm(), Arm()
+        self._since = trial.began_at
+        """When the first run of the other version ended."""
         self._store = store
         for episode in store.episodes.of_version(trial.version, trial.began_at):
             self._take(self.new, episode)
@@ -47,6 +49,7 @@ class View:
             )
             for episode in before:
                 self._take(self.old, episode)
+            self._since = min((e.created_at for e in before), default=trial.began_at)
             others = len(before) / trial.runs
         self.block = min(max(round(others), 1), MAX_BLOCK)
         self.rate()
@@ -62,8 +65,8 @@ class View:
 
     def rate(self) -> None:
         """Take in what users have said."""
-        self.new.rate(self._store.feedback.of_version(self.trial.version))
-        self.old.rate(self._store.feedback.of_version(self.trial.against))
+        self.new.rate(self._store.feedback.of_version(self.trial.version, self.trial.began_at))
+        self.old.rate(self._store.feedback.of_version(self.trial.against, self._since))
 
     def evidence(self) -> Evidence:
         """The evidence of harm so far."""

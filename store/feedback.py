@@ -71,9 +71,11 @@ class FeedbackTable:
             row = db.scalar(select(table.c.record).where(table.c.episode == episode))
         return None if row is None else unpack(Feedback, row)
 
-    def of_version(self, version: str) -> list[Feedback]:
-        """All that was said of a version's answers, oldest first."""
-        query = select(table.c.record).where(table.c.version == version)
+    def of_version(self, version: str, since: datetime) -> list[Feedback]:
+        """What was said of a version's answers from `since` on, oldest first."""
+        query = select(table.c.record).where(
+            table.c.version == version, table.c.created_at >= moment(since)
+        )
         with self._database.read() as db:
             rows = db.scalars(query.order_by(table.c.created_at, table.c.episode)).all()
         return [unpack(Feedback, row) for row in rows]

@@ -13,6 +13,7 @@ from adapt.running import Answer, Piece, find_running
 from adapt.runtime import Runtime, open_runtime
 from adapt.show import CycleView
 from agent.config import Settings
+from agent.runs import Options as RunOptions
 from agent.state import Done, Token, ToolCalled, ToolReplied
 
 Ask = Callable[[str, str | None, str | None], AsyncGenerator[Piece, None]]
@@ -120,6 +121,7 @@ def asking(runtime: Runtime, assistant: Assistant) -> Ask:
             thread=thread,
             shown=runtime.settings.agent.tools_shown,
             embedder=assistant.embedder,
+            options=RunOptions(named=version is not None),
         )
         async with aclosing(events):
             async for event in events:

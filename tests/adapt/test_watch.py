@@ -4,6 +4,7 @@
 """
 
 import asyncio
+import json
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,6 +15,8 @@ from fake_runtime import BASE
 from trial_runtime import served, worker
 
 from adapt import canary
+from adapt.commands import Options
+from adapt.commands.history import list_versions
 from adapt.harm import FAULTS, MEASURES, SLOW, THUMBS_DOWN, TOOL_ERRORS, Arm, weigh
 from store.feedback import Feedback
 from store.records import Episode, VersionState
@@ -98,7 +101,7 @@ def test_thumbs_down_are_compared_among_rated_runs() -> None:
 
 
 def shares(harm: float, block: int, seed: int, watches: int = 200, runs: int = 200) -> float:
-    """Share of simulated watches that find harm, looked at after each run.
+    """Share of simulated watches that find harm, looked at after every ten runs.
 
     All measures are drawn, with usual rates: failed tool calls in 5% of runs (`harm` more in the
     new version), empty answers and unreadable calls in 2%, faults in 1%, a rating in 10% of runs
@@ -118,7 +121,7 @@ def shares(harm: float, block: int, seed: int, watches: int = 200, runs: int = 2
             side.paces[1] = np.exp(0.5 * random.standard_normal(count)).tolist()
         whole = {m: list(v) for m, v in new.values.items()}
         paces = list(new.paces[1])
-        for n in range(5, runs + 1, 5):
+        for n in range(10, runs + 1, 10):
             for measure, values in whole.items():
                 new.values[measure] = values[: n // 10 if measure == THUMBS_DOWN else n]
             new.paces[1] = paces[:n]
@@ -137,8 +140,10 @@ def test_shares_of_watches_that_find_harm() -> None:
     assert rows[0.1, 9] > 0.5 and rows[0.2, 1] > 0.9
 
 
-def test_a_version_with_more_tool_errors_is_rolled_back(tmp_path: Path) -> None:
-    """By itself, with the reason in the store, in the status before and in `versions` after."""
+def test_a_version_with_more_tool_errors_is_rolled_back(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """By itself, and the reason is in the store, in the log and in `perennial versions`."""
 
     async def scenario() -> None:
         async with served(tmp_path, worker({}), **WATCHED) as it:
@@ -162,8 +167,13 @@ def test_a_version_with_more_tool_errors_is_rolled_back(tmp_path: Path) -> None:
             assert (await it.ask("after-0"))["model"] == BASE.version_name
             said = await canary.put_forward(it.runtime, it.candidate)
             assert said["live"] == BASE.version_name
+            assert trial.words in caplog.text
 
     asyncio.run(scenario())
+    assert list_versions(Options(home=tmp_path, as_json=True)) == 0
+    row = json.loads(capsys.readouterr().out)[1]
+    assert (row["state"], row["trial"].split(":")[0]) == ("rolled_back", "watch withdrawn")
+    assert TOOL_ERRORS in row["trial"]
 
 
 def test_an_equal_version_is_left_alone(tmp_path: Path) -> None:
