@@ -20,7 +20,7 @@ async def until_gone(member: Member, patience_s: float, every_s: float = EVERY_S
     found broken. It is asked every few seconds."""
     answered = time.monotonic()
     while not member.broken.is_set():
-        names = await _names(member, max(patience_s, EVERY_S))
+        names = await _names(member, patience_s)
         now = time.monotonic()
         if names is not None:
             answered = now
