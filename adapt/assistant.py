@@ -8,7 +8,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from adapt.runtime import Runtime
+from adapt.swap_member import Common
 from adapt.watch import Watch
+from agent.history import USUAL
 from agent.runs import Agent
 from agent.threads import open_threads
 from store import Store
@@ -53,9 +55,11 @@ async def open_assistant(runtime: Runtime) -> AsyncIterator[Assistant]:
 
     async with open_threads(runtime.home.threads_database) as threads:
         agent = Agent(runtime.engine, runtime.settings.agent, threads, keep)
+        registry = toolbox(store)
         runtime.swap.pinned = agent.pinned
+        runtime.swap.common = Common((USUAL,), agent.always_shown(registry))
         await watch.start()
         try:
-            yield Assistant(agent, toolbox(store), store.embedder, watch)
+            yield Assistant(agent, registry, store.embedder, watch)
         finally:
             await watch.stop()

@@ -31,11 +31,15 @@ def continued(history: list[Wire], update: list[Wire]) -> list[Wire]:
     return kept + [m for m in update if m["role"] != "system"]
 
 
+USUAL: Wire = {"role": "system", "content": SYSTEM}
+"""What a conversation begins with that brings no system message of its own."""
+
+
 def with_system(messages: list[Wire]) -> list[Wire]:
     """The conversation as the model sees it: the usual system message unless it brings its own."""
     if messages and messages[0]["role"] == "system":
         return messages
-    return [{"role": "system", "content": SYSTEM}, *messages]
+    return [dict(USUAL), *messages]
 
 
 def shortened(messages: list[Wire]) -> list[Wire] | None:

@@ -168,6 +168,14 @@ class Agent:
             trace=Trace(load=self._pinned.total()),
         )
 
+    def always_shown(self, registry: Registry) -> list[Wire]:
+        """The tools that every conversation begins with; none where they follow the question."""
+        specs, shown = registry.specs(), self.settings.tools_shown
+        if shown == "names":
+            return [names_only(spec.function()) for spec in specs]
+        few = len(specs) <= self.settings.top_k
+        return [spec.function() for spec in specs] if shown == "schemas" or few else []
+
     async def _shown(
         self, question: str, registry: Registry, shown: Shown, embedder: Embedder | None
     ) -> list[Wire]:
