@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from adapt.budget import require_weights
 from adapt.probe import ProbeComparison
 from adapt.swap_member import Common, Hands
 from adapt.swap_weights import replace_weights
@@ -129,6 +130,7 @@ class Swapper:
 
     async def _change(self, version: Version, flip: Callable[[], str | None]) -> Swapped:
         began = time.perf_counter()
+        require_weights(self.store, version)
         line = self.hands.line_of(version).name
         if any(member.weights != line for member in self._members()):
             took = await replace_weights(self, version, flip)

@@ -115,6 +115,17 @@ def versions_rollback(context: typer.Context) -> None:
     raise typer.Exit(swaps.roll_back(context.obj))
 
 
+@versions.command("prune")
+def versions_prune(
+    context: typer.Context,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would go.")] = False,
+) -> None:
+    """Remove old versions' weights over the budget, and what ended updates left behind."""
+    from adapt.commands import prune
+
+    raise typer.Exit(prune.prune(context.obj, dry_run))
+
+
 @gate.command("show")
 def gate_show(
     context: typer.Context,

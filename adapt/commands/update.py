@@ -3,11 +3,11 @@
 import asyncio
 
 from adapt.commands import Options
-from adapt.cycle import run_cycle
 from adapt.events import Event
 from adapt.running import Running, find_running
 from adapt.runtime import open_runtime
 from adapt.show import CycleView, state, stderr
+from adapt.worker_run import run_alone
 from agent.config import Settings
 from store import Home, Store
 from store.errors import EngineUnavailable, NotFoundError
@@ -48,7 +48,7 @@ async def _update(settings: Settings) -> Cycle:
             return await _follow(running, settings, view)
         async with open_runtime(settings, view.engine) as runtime, runtime.cycle_lock:
             view.still()
-            return await run_cycle(runtime, view.notify)
+            return await run_alone(runtime, view.notify)
 
 
 async def _follow(running: Running, settings: Settings, view: CycleView) -> Cycle:
