@@ -3,19 +3,21 @@
 import asyncio
 from collections.abc import Coroutine, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import torch
 from engines import healthy
 
-from adapt.base import PICO, find_model
+from adapt.base import PICO, BaseModel, find_model
 from adapt.compose import Part, compose
 from adapt.evals.runner import run_suite
 from adapt.evals.suites import pico_suites
 from adapt.loki.rows import save_rows
 from adapt.loki.selection import Mask, rows_per_layer
+from adapt.merge import merge
 from adapt.probe import make_probe
+from adapt.runtime import ensure_base
 from adapt.swap import Swapper
 from agent.config import EngineSettings
 from agent.engine import Engine
@@ -23,7 +25,7 @@ from agent.fleet import Fleet
 from agent.serve import EngineProcess
 from store import Home, Store
 from store.embeddings import HashEmbedder
-from store.records import Version, VersionState, utc_now
+from store.records import Probe, Version, utc_now
 
 LAYERS, WIDTH, FEED_FORWARD = 6, 192, 512
 PROMPT = "<|system|>You are Perennial.<|end|><|user|>What is 12 plus 7?<|end|><|assistant|>"
@@ -72,37 +74,75 @@ def test_pico_solves_tasks_of_categories_it_never_saw(served: EngineProcess) -> 
     assert run(work()) >= 0.5
 
 
-def test_vllm_serves_a_composed_version_as_peft_computes_it(
-    served: EngineProcess, tmp_path: Path
-) -> None:
-    """The probe of transformers + PEFT and the engine agree; then it goes live."""
+def version_of(
+    store: Store, base: BaseModel, folder: Path, kind: Literal["adapter", "merged"], probe: Probe
+) -> Version:
+    """A candidate with the bytes of a folder, made from what is live."""
+    digest = store.artifacts.put(folder)
+    live = store.versions.live()
+    number = store.versions.next_number()
+    version = Version(
+        name=f"v{number}-{digest[:6]}", number=number, digest=digest, kind=kind,
+        base_digest=base.digest, template_digest=base.template_digest, path=digest,
+        parent=live.name if live else None, probe=probe, created_at=utc_now(),
+    )  # fmt: skip
+    store.versions.create(version)
+    return version
+
+
+def swapper_on(store: Store, engine: Engine) -> Swapper:
+    """Over the engine of these tests, which serves the base."""
+    first = store.versions.first()
+    swapper = Swapper(store, Fleet.of(engine, "v0"))
+    (member,) = swapper.fleet.members
+    member.weights = first.name
+    swapper.weights_at = lambda v: PICO if v.kind == "base" else store.artifacts.path(v.path)
+    return swapper
+
+
+def test_vllm_serves_versions_as_peft_computes_them(served: EngineProcess, tmp_path: Path) -> None:
+    """An adapter, then the same as whole weights in place, then back: each probe agrees with
+    transformers + PEFT."""
     base = find_model("pico", tmp_path / "digests")
     parts = [Part(update(tmp_path / "update", base.digest, 1), 2.0)]
     if base.skill is not None:
         parts.append(Part(base.skill, 0.5))
     adapter = compose(parts, tmp_path / "composed").path
+    merge(PICO, adapter, tmp_path / "merged")
     probe = make_probe(PICO, adapter, [PROMPT])
     plain = make_probe(PICO, None, [PROMPT])
     assert max(abs(a - b) for a, b in zip(probe.logprobs[0], plain.logprobs[0], strict=True)) > 0.05
     home = Home(tmp_path / "home")
     home.create()
     with Store.open(home, HashEmbedder()) as store:
-        digest = store.artifacts.put(adapter)
-        version = Version(
-            name=f"v1-{digest[:6]}", number=1, digest=digest, kind="adapter",
-            base_digest=base.digest, template_digest=base.template_digest, path=digest,
-            probe=probe, state=VersionState.CANDIDATE, created_at=utc_now(),
-        )  # fmt: skip
-        store.versions.create(version)
+        ensure_base(store, base)
+        small = version_of(store, base, adapter, "adapter", probe)
 
         async def work() -> None:
             async with Engine(served.socket) as engine:
-                swapper = Swapper(store, Fleet.of(engine, base.version_name))
-                swapped = await swapper.promote(version.name)
-                assert swapped.live == version.name
-                checked = await swapper.check(version)
+                swapper = swapper_on(store, engine)
+                first = await swapper.fleet.top_logprobs(base.version_name, PROMPT)
+                await swapper.promote(small.name)
+                checked = await swapper.check(small)
                 assert checked is not None and checked.max_abs_diff < 1e-3
+                whole = version_of(
+                    store, base, tmp_path / "merged", "merged",
+                    make_probe(tmp_path / "merged", None, [PROMPT]),
+                )  # fmt: skip
+                swapped = await swapper.promote(whole.name)
+                assert swapped.paused_ms > swapped.reload_ms > 0
+                checked = await swapper.check(whole)
+                assert checked is not None and checked.max_abs_diff < 1e-3
+                assert await swapper.fleet.models() == [whole.name]
+                assert await engine.models() == ["v0"]
+                assert (await swapper.roll_back()).live == small.name
+                checked = await swapper.check(small)
+                assert checked is not None and checked.max_abs_diff < 1e-3
+                again = await swapper.fleet.top_logprobs(base.version_name, PROMPT)
+                assert again.token_ids == first.token_ids
+                assert again.logprobs == pytest.approx(first.logprobs, abs=1e-5)
+                await engine.unload_adapter(small.name)
 
         run(work())
         live = store.versions.live()
-        assert live is not None and live.name == version.name
+        assert live is not None and live.name == small.name
