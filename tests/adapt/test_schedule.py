@@ -15,6 +15,13 @@ from store.errors import ConfigError, StateError
 from store.records import Cycle, CycleState
 
 
+async def begun(runtime: Runtime) -> None:
+    """Until a cycle is recorded."""
+    async with asyncio.timeout(60):
+        while runtime.store.cycles.unfinished() is None:
+            await asyncio.sleep(0.01)
+
+
 def test_without_anything_new_no_cycle_is_even_recorded(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with home_with(tmp_path) as runtime:
@@ -85,7 +92,7 @@ def test_one_cycle_at_a_time(tmp_path: Path) -> None:
             with pytest.raises(StateError, match="an update is running"):
                 worker.begin()
             assert await worker.tick() == "busy"
-            await asyncio.sleep(0.01)
+            await begun(runtime)
             assert worker.report()["running"] == 1
             await worker.stop()
 
@@ -97,7 +104,7 @@ def test_a_stopped_cycle_goes_on_in_the_next_process(tmp_path: Path) -> None:
         async with home_with(tmp_path) as runtime:
             worker = Worker(runtime, cycle=for_ever)
             worker.begin()
-            await asyncio.sleep(0.05)
+            await begun(runtime)
             await worker.stop()
             assert not worker.running
             assert runtime.store.cycles.get(1).state is CycleState.RUNNING
