@@ -2,22 +2,24 @@
 
 The lease is renewed beside the cycle. When it is lost the cycle is stopped here, its child
 processes with it, and goes on where the lease is now; the fence keeps out what it would still
-write. It decides nothing about when. Called by adapt.schedule and `perennial update`.
+write. It decides nothing about when. Called by adapt.schedule, `perennial update` and `perennial
+versions prune`.
 """
 
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from pathlib import Path
 from typing import TypeVar
 
 from adapt.budget import note_written
-from adapt.collect import collect
+from adapt.collect import Collected, collect
 from adapt.cycle import run_cycle
 from adapt.events import Notify
 from adapt.runtime import Runtime
-from store import Home
+from agent.config import Settings
+from store import Home, Store
 from store.errors import BusyError, PerennialError, StateError
 from store.leases import Lease, Leases
 from store.records import Cycle, CycleState
@@ -25,6 +27,8 @@ from store.records import Cycle, CycleState
 log = logging.getLogger(__name__)
 
 LEASE = "update"
+ARTIFACTS = "artifacts"
+"""Held by who removes artifacts, or reads all of them and must find them all: a backup."""
 POLL_S = 0.5
 """How often a lease that may be a dead holder's is looked at."""
 RENEWALS = 6
@@ -63,17 +67,30 @@ async def tidy(runtime: Runtime, done: Cycle) -> None:
 
     try:
         await asyncio.to_thread(note_written, runtime.home, runtime.store.artifacts, done)
-        told = await asyncio.to_thread(collect, runtime.store, runtime.settings, pinned)
+        told = await clear_away(runtime.store, runtime.settings, pinned)
     except (PerennialError, OSError):
         log.warning("what is no longer needed could not be cleared away", exc_info=True)
         return
     for line in told.lines():
-        log.info(line)
+        log.log(logging.WARNING if line == told.over else logging.INFO, line)
 
 
-async def alone(leases: Leases, place: str, work: Callable[[], Awaitable[T]]) -> T:
-    """Do `work` while holding the lease on updates. As `run_alone`."""
-    lease = await _taken(leases, place)
+async def clear_away(
+    store: Store, settings: Settings, pinned: Callable[[], Collection[str]]
+) -> Collected:
+    """adapt.collect in a thread. BusyError while a backup is being made."""
+
+    async def work() -> Collected:
+        return await asyncio.to_thread(collect, store, settings, pinned)
+
+    return await alone(store.leases, place_of(store.home), work, ARTIFACTS)
+
+
+async def alone(
+    leases: Leases, place: str, work: Callable[[], Awaitable[T]], name: str = LEASE
+) -> T:
+    """Do `work` while holding a lease, renewed beside it. Errors as of `run_alone`."""
+    lease = await _taken(leases, name, place)
     try:
         with leases.held(lease):
             return await _kept(leases, lease, work)
@@ -97,15 +114,15 @@ def place_of(home: Home) -> str:
     return f"{boot}:{lock.st_dev}:{lock.st_ino}"
 
 
-async def _taken(leases: Leases, place: str) -> Lease:
+async def _taken(leases: Leases, name: str, place: str) -> Lease:
     """The lease, once its dead holder has lost it. BusyError when the holder is seen to live."""
     first: tuple[int, int] | None = None
     while True:
         try:
-            return await asyncio.to_thread(leases.take, LEASE, place)
+            return await asyncio.to_thread(leases.take, name, place)
         except BusyError:
-            first = first or leases.seen(LEASE)
-            if first is None or leases.seen(LEASE) != first:
+            first = first or leases.seen(name)
+            if first is None or leases.seen(name) != first:
                 raise
         await asyncio.sleep(POLL_S)
 

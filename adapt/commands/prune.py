@@ -7,7 +7,7 @@ from adapt.budget import in_gib
 from adapt.collect import Collected, collect
 from adapt.commands import Options
 from adapt.running import find_running
-from adapt.worker_run import alone, place_of
+from adapt.worker_run import alone, clear_away, place_of
 from agent.config import Settings
 from store import Store
 from store.errors import BusyError
@@ -15,7 +15,8 @@ from store.errors import BusyError
 
 def prune(options: Options, dry_run: bool) -> int:
     """Remove old weights and leftovers. BusyError while a server or an update is at work, which
-    clear away themselves; a dry run needs nothing and counts what the server holds as in use."""
+    clear away themselves, or a backup; a dry run needs nothing and counts what the server holds as
+    in use."""
     settings = options.settings()
     with options.read_store() as store:
         running = find_running(settings)
@@ -38,7 +39,7 @@ def prune(options: Options, dry_run: bool) -> int:
 
 async def _cleared(store: Store, settings: Settings) -> Collected:
     async def work() -> Collected:
-        return await asyncio.to_thread(collect, store, settings, set)
+        return await clear_away(store, settings, set)
 
     with store.home.lock():
         return await alone(store.leases, place_of(store.home), work)

@@ -95,10 +95,11 @@ def test_while_a_server_holds_the_home_it_only_tells(run: Run, home: Path) -> No
     assert weights(home) == ["v1", "v2", "v3", "v4"]
 
 
-def test_while_an_update_runs_elsewhere_it_refuses(run: Run, home: Path) -> None:
+@pytest.mark.parametrize("work", ["update", "artifacts"])
+def test_while_an_update_or_a_backup_is_made_it_refuses(run: Run, home: Path, work: str) -> None:
     with Store.open(Home(home), HashEmbedder()) as store:
         leases = Leases(store.database, 3600)
-        lease = leases.take("update")
+        lease = leases.take(work)
         stop = threading.Event()
 
         def live() -> None:
@@ -110,5 +111,5 @@ def test_while_an_update_runs_elsewhere_it_refuses(run: Run, home: Path) -> None
         refused = run("--home", str(home), "versions", "prune")
         stop.set()
         living.join()
-    assert refused.code != 0 and "the lease on update is held by" in refused.err
+    assert refused.code != 0 and f"the lease on {work} is held by" in refused.err
     assert weights(home) == ["v1", "v2", "v3", "v4"]

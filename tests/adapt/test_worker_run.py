@@ -22,7 +22,8 @@ from worker_home import ending, for_ever, home_on, nothing
 from adapt.events import Notify, silent
 from adapt.runtime import Runtime
 from adapt.schedule import Worker
-from adapt.worker_run import LEASE, place_of, run_alone
+from adapt.worker_run import ARTIFACTS, LEASE, place_of, run_alone
+from agent.config import BudgetSettings
 from store import Store
 from store.errors import BusyError, StateError
 from store.leases import Lease, Leases
@@ -73,10 +74,10 @@ def test_a_killed_process_s_cycle_goes_on_in_another(place: str, tmp_path: Path)
 
 
 @asynccontextmanager
-async def other_holder(store: Store) -> AsyncIterator[Lease]:
+async def other_holder(store: Store, name: str = LEASE) -> AsyncIterator[Lease]:
     """Another process that holds the lease and lives."""
     leases = Leases(store.database, LASTS_S)
-    lease = leases.take(LEASE)
+    lease = leases.take(name)
 
     async def live() -> None:
         while True:
@@ -187,5 +188,27 @@ def test_a_cycle_is_stopped_when_its_lease_is_lost(place: str, tmp_path: Path) -
                 with pytest.raises(StateError, match="was lost"):
                     await task
             assert runtime.store.leases.holds(lease)
+
+    asyncio.run(scenario())
+
+
+def test_after_a_cycle_old_weights_go_but_not_while_a_backup_is_made(
+    place: str, tmp_path: Path
+) -> None:
+    """The cycle itself ends as it does otherwise."""
+
+    async def scenario() -> None:
+        async with home_on(place, tmp_path / "home", LASTS_S) as runtime:
+            store = runtime.store
+            for number in range(1, 5):
+                store.versions.go_live(add_version(store, number).name)
+            few = BudgetSettings(versions=2)
+            runtime.settings = runtime.settings.model_copy(update={"budget": few})
+            async with other_holder(store, ARTIFACTS):
+                done = await run_alone(runtime, silent, ending(CycleState.PROMOTED))
+                assert done.state is CycleState.PROMOTED
+                assert len(store.artifacts.digests()) == 4
+            await run_alone(runtime, silent, ending(CycleState.PROMOTED))
+            assert len(store.artifacts.digests()) == 3
 
     asyncio.run(scenario())
