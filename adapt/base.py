@@ -1,7 +1,8 @@
 """The base model: where its files are, what identifies it, and what it brings along.
 
 Loads no weights. A base is known by the digest of its weights, configuration and tokenizer; a
-version made for one base is refused on another. Called by adapt.runtime and adapt.cycle.
+version made for one base is refused on another. A home begins with one base; after a consolidation
+merged weights are the base of what follows. Called by adapt.runtime and adapt.cycle.
 """
 
 import hashlib
@@ -11,11 +12,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from agent.config import UpdateSettings
 from store.errors import ConfigError, ModelError
 from store.files import write_atomic
-from store.records import Example, Message, digest_of
+from store.records import Example, Message, Version, digest_of
+
+if TYPE_CHECKING:
+    from store import Store
 
 PICO = Path(__file__).resolve().parent.parent / "agent" / "pico"
 _IDENTITY = (
@@ -34,11 +39,20 @@ class BaseModel:
     path: Path
     digest: str
     template_digest: str
+    merged: str = ""
+    """Name of the merged version that these weights are; empty for the first base of a home."""
+    below: "tuple[BaseModel, ...]" = ()
+    """The bases that it was merged from, the first of the home before all others."""
 
     @property
     def version_name(self) -> str:
-        """The name under which the unmodified base is served."""
-        return f"v0-{self.digest[:6]}"
+        """The name under which these weights are served without an adapter."""
+        return self.merged or f"v0-{self.digest[:6]}"
+
+    @property
+    def first(self) -> "BaseModel":
+        """The base that the home began with: itself where nothing was merged."""
+        return self.below[0] if self.below else self
 
     @cached_property
     def d_model(self) -> int:
@@ -54,8 +68,11 @@ class BaseModel:
 
     @property
     def general_corpus(self) -> Path | None:
-        """Conversations that stand for what the base can do, if the model brings them."""
-        path = self.path / "general.jsonl"
+        """Conversations that stand for what the base can do, if the model brings them.
+
+        Merged weights go on with what the first base brought.
+        """
+        path = self.first.path / "general.jsonl"
         return path if path.is_file() else None
 
     @property
@@ -76,13 +93,21 @@ def attribution_corpus(update: UpdateSettings, base: BaseModel) -> Path | None:
 
 
 def skill_vector(update: UpdateSettings, base: BaseModel) -> Path | None:
-    """The skill vector that is added to updates: the user's own, or what the model brings."""
+    """The skill vector that is added to updates: the user's own, or what the model brings.
+
+    None also where it was made for a base that `base` was merged from: it is inside already.
+    """
     own = update.skill_vector
     if own is not None and not own.is_dir():
         raise ConfigError(
             f"update.skill_vector {own} is not a folder",
             "give what `perennial skill train` wrote, or leave the key out",
         )
+    if own is not None and base.below:
+        from adapt.skill.vector import read_card
+
+        if read_card(own).base_digest in {below.digest for below in base.below}:
+            return None
     return own or base.skill
 
 
@@ -115,6 +140,29 @@ def find_model(model: str, cache: Path | None = None) -> BaseModel:
         raise ModelError(f"{path} has no *.safetensors", "convert the weights to safetensors")
     template = _template(path)
     return BaseModel(path.resolve(), _digest(path, cache), digest_of(template))
+
+
+def base_of(store: "Store", version: Version, base: BaseModel) -> BaseModel:
+    """The weights that a version's line trains on: its newest merged ancestor's, or the first base.
+
+    `base` is the home's first base, or any other that this function gave. Everything is read from
+    the records, nothing is hashed. NotFoundError when the merged weights are gone.
+    """
+    if version.base_digest == base.first.digest and version.kind != "merged":
+        return base.first
+    merged = version
+    while merged.kind != "merged":
+        assert merged.parent is not None, f"{version.name} is of no base of this home"
+        merged = store.versions.get(merged.parent)
+    assert merged.parent is not None, f"{merged.name} was merged from a version"
+    before = base_of(store, store.versions.get(merged.parent), base)
+    return BaseModel(
+        path=store.artifacts.path(merged.path),
+        digest=merged.base_digest,
+        template_digest=merged.template_digest,
+        merged=merged.name,
+        below=(*before.below, before),
+    )
 
 
 def _download(name: str) -> Path:

@@ -37,7 +37,7 @@ async def evaluate(context: Context, version: Outputs) -> Outputs:
     probe = await runtime.swap.check(candidate)
     suites = cycle_suites(runtime, context.number)
     known = _known_outcomes(runtime, live.name)
-    base = store.versions.list()[0]
+    base = store.versions.first()
     total = sum(len(s.items) for s in suites)
     outputs: Outputs = {"reports": {}, "planned": {}, "since": {}}
     asked = 0
@@ -50,8 +50,9 @@ async def evaluate(context: Context, version: Outputs) -> Outputs:
         outputs["planned"][suite.name] = len(suite.items)
         asked += len(suite.items)
         if suite.name in PINNED and base.name != live.name:
-            since = await report_of(runtime, suite, base.name)
-            outputs["since"][suite.name] = since.digest
+            since = await _since_base(runtime, suite, base.name)
+            if since is not None:
+                outputs["since"][suite.name] = since.digest
         if len(pair[1].outcomes) < len(suite.items):
             # Harm is shown: what the other suites would say cannot save the candidate.
             break
@@ -79,6 +80,21 @@ async def _ask_pair(
         settled=settled if settings.stop_early else None,
         progress=lambda done, _: context.progress(asked + done, total, suite.name),
     ).ask()
+
+
+async def _since_base(runtime: Runtime, suite: Suite, base: str) -> EvalReport | None:
+    """What the first base answers to a suite. On merged weights no engine serves it: then what was
+    recorded of it while one did, None where that is not all of the suite."""
+    if runtime.base.version_name == base:
+        return await report_of(runtime, suite, base)
+    decoding = asdict(decoding_of(runtime.settings))
+    for report in reversed(runtime.store.reports.evals_of(base)):
+        whole = len(report.outcomes) == len(suite.items) and not any(
+            outcome.error for outcome in report.outcomes
+        )
+        if whole and (report.suite_digest, report.decoding) == (suite.digest, decoding):
+            return report
+    return None
 
 
 async def report_of(runtime: Runtime, suite: Suite, version: str) -> EvalReport:

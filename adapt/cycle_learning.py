@@ -15,11 +15,11 @@ from adapt.cycle_context import Context, Outputs
 from adapt.gather import gather
 from adapt.loki.selection import Mask, rows_per_layer
 from adapt.loki.settings import chosen
-from adapt.rehearsal import rehearsed
+from adapt.rehearsal import documents_of, examples_of, rehearsed
 from adapt.runtime import Runtime
 from adapt.synthesize import synthesize
 from agent.config import lora_rank_for, quota_of
-from store.errors import ConfigError
+from store.errors import ConfigError, StageError
 from store.files import write_atomic
 from store.records import (
     DocumentState,
@@ -58,15 +58,7 @@ async def gather_corpus(context: Context) -> Outputs:
 
 def learned_documents(runtime: Runtime) -> set[str]:
     """Digests of the documents that the live version and its parents were trained on."""
-    store = runtime.store
-    seen: set[str] = set()
-    version = store.versions.live()
-    while version is not None:
-        if version.update:
-            corpus = store.versions.get_update(version.update).corpus_digest
-            seen |= set(store.documents.get_snapshot(corpus).documents)
-        version = store.versions.get(version.parent) if version.parent else None
-    return seen
+    return documents_of(runtime.store, runtime.store.versions.live())
 
 
 async def synthesize_examples(context: Context, corpus: Outputs) -> Outputs:
@@ -131,17 +123,21 @@ async def implant_update(
     """Train the rows on new examples and some earlier ones, held to the base on general talk."""
     runtime = context.runtime
     store, update = runtime.store, runtime.settings.update
-    train = store.examples.of_cycle(context.number, "train")
-    earlier = earlier_examples(context)
+    new = store.examples.of_cycle(context.number, "train")
+    learned = learned_documents(runtime)
+    earlier = examples_of(store, learned, context.number)
     warm = _live_update(runtime, mask["mask"])
-    if warm:
-        again = rehearsed(train, earlier, update.epochs, f"{update.seed}/{context.number}")
-    else:
-        # Training begins at the base, which knows none of the earlier: all are learned.
-        train, again = [*train, *earlier], []
+    # Training begins at what is live, or at the base, which knows what was merged into it. What
+    # is known there is rehearsed, all else is learned.
+    known = learned if warm else _inside(runtime)
+    train = [*new, *(e for e in earlier if not known.issuperset(e.documents))]
+    again = rehearsed(
+        new, [e for e in earlier if known.issuperset(e.documents)], update.epochs,
+        f"{update.seed}/{context.number}",
+    )  # fmt: skip
     files = {name: context.work / f"{name}.jsonl" for name in ("examples", "again", "replay")}
-    for file, examples_of in zip(files.values(), (train, again, _general(runtime)), strict=True):
-        write_atomic(file, "".join(e.model_dump_json() + "\n" for e in examples_of))
+    for file, each in zip(files.values(), (train, again, _general(runtime)), strict=True):
+        write_atomic(file, "".join(e.model_dump_json() + "\n" for e in each))
     settings = chosen(update)
     request = {
         "model_dir": str(runtime.base.path),
@@ -170,20 +166,10 @@ async def implant_update(
     return {"update": digest, "train": facts}
 
 
-def earlier_examples(context: Context) -> list[Example]:
-    """Training examples of earlier cycles that the live version was trained on, each once.
-
-    A refused cycle's are left out: what the gate did not let in must not come in by a later update.
-    """
-    runtime = context.runtime
-    learned = learned_documents(runtime)
-    found = {
-        e.digest: e
-        for n in range(1, context.number)
-        for e in runtime.store.examples.of_cycle(n, "train")
-        if e.documents and learned.issuperset(e.documents)
-    }
-    return list(found.values())
+def _inside(runtime: Runtime) -> set[str]:
+    """The documents that were merged into the base's own weights."""
+    merged = runtime.base.merged
+    return documents_of(runtime.store, runtime.store.versions.get(merged) if merged else None)
 
 
 def _general(runtime: Runtime) -> list[Example]:
@@ -208,6 +194,7 @@ async def compose_version(context: Context, update: Outputs) -> Outputs:
     """
     runtime = context.runtime
     store = runtime.store
+    _check_base(runtime, update["update"])
     skill = skill_vector(runtime.settings.update, runtime.base)
     scales = scales_of(runtime.settings.update) if skill else (0.0,)
     # Before anything is made with it: a vector of another base is refused here.
@@ -245,6 +232,17 @@ async def compose_version(context: Context, update: Outputs) -> Outputs:
         store.versions.create(known)
     shutil.rmtree(context.work, ignore_errors=True)
     return {"version": known.name, "digest": digest, "scale": chosen.scale, "scales": asked}
+
+
+def _check_base(runtime: Runtime, update: str) -> None:
+    """StageError when the update's rows are of other weights than those that are served now."""
+    trained_on = runtime.store.versions.get_update(update).base_digest
+    if trained_on != runtime.base.digest:
+        raise StageError(
+            f"the update was trained on the base {trained_on[:12]}, and {runtime.live()} is of "
+            f"{runtime.base.digest[:12]}: it was made live meanwhile",
+            "run it again: perennial update",
+        )
 
 
 def _new_questions(context: Context) -> list[str]:

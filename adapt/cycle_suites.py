@@ -23,7 +23,7 @@ _SEED = 7
 def cycle_suites(runtime: Runtime, number: int) -> list[Suite]:
     """`learned`, `kept`, `tools` and `general` of one cycle; a suite without items is left out."""
     examples = runtime.store.examples
-    base = kept_base_suite(_SEED, KEPT).items if runtime.base.path == PICO else ()
+    base = kept_base_suite(_SEED, KEPT).items if runtime.base.first.path == PICO else ()
     suites = [
         learned_suite(examples.of_cycle(number, "held_out"), LEARNED),
         kept_suite(examples.held_out_before(number), base, KEPT),

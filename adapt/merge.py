@@ -12,7 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from huggingface_hub import get_local_safetensors_metadata, split_state_dict_into_shards_factory
+from huggingface_hub import (
+    StateDictSplit,
+    get_local_safetensors_metadata,
+    split_state_dict_into_shards_factory,
+)
 from huggingface_hub.errors import NotASafetensorsRepoError, SafetensorsParsingError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
@@ -38,11 +42,14 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Merged:
-    """What was written: where, how many tensors, how many of them differ from the base's."""
+    """What was written, and where."""
 
     path: Path
     tensors: int
     changed: int
+    """Tensors to which a change was added."""
+    format: str
+    """Number format of these: `float32`, `bfloat16`."""
     bytes: int
     shards: int
 
@@ -85,10 +92,32 @@ def merge(
     for stale in (unfinished, out_dir):
         shutil.rmtree(stale, ignore_errors=True)
     unfinished.mkdir(parents=True)
+    try:
+        format = _write(base, changes, split, unfinished, progress)
+        _copy_beside(base_dir, unfinished)
+        os.rename(unfinished, out_dir)
+    except BaseException:
+        # A full disk is not to stay full.
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise
+    size, shards = sum(base.sizes.values()), len(split.filename_to_tensors)
+    return Merged(out_dir, len(base.sizes), len(changes), format, size, shards)
+
+
+def _write(
+    base: _Base,
+    changes: dict[str, Change],
+    split: StateDictSplit,
+    out_dir: Path,
+    progress: Progress | None,
+) -> str:
+    """The shards and their index. Returns the number format of what was changed."""
     total, written = sum(base.sizes.values()), 0
+    formats: set[str] = set()
     for file, names in split.filename_to_tensors.items():
         shard = {name: _tensor(base, name, changes) for name in names}
-        save_file(shard, unfinished / file, {"format": "pt"})
+        formats |= {_format(shard[name]) for name in names if _module(name) in changes}
+        save_file(shard, out_dir / file, {"format": "pt"})
         written += sum(base.sizes[name] for name in names)
         # Before the next one is filled: two shards at once would be twice the promise.
         del shard
@@ -96,10 +125,8 @@ def merge(
             progress(written, total)
     if split.is_sharded:
         index = {"metadata": split.metadata, "weight_map": split.tensor_to_filename}
-        write_atomic(unfinished / _INDEX, json.dumps(index, indent=2, sort_keys=True) + "\n")
-    _copy_beside(base_dir, unfinished)
-    os.rename(unfinished, out_dir)
-    return Merged(out_dir, len(base.sizes), len(changes), total, len(split.filename_to_tensors))
+        write_atomic(out_dir / _INDEX, json.dumps(index, indent=2, sort_keys=True) + "\n")
+    return ", ".join(sorted(formats))
 
 
 def _look(path: Path) -> _Base:
@@ -152,8 +179,8 @@ def _tensor(base: _Base, name: str, changes: dict[str, Change]) -> Tensor:
     except (SafetensorError, OSError) as error:
         why = f"{name} in {file} cannot be read: {error}"
         raise ModelError(why, "fetch the model again") from error
-    change = changes.get(name.removesuffix(".weight"))
-    if change is None or not name.endswith(".weight"):
+    change = changes.get(_module(name))
+    if change is None:
         return weight
     if weight.dtype not in _FORMATS:
         raise ModelError(
@@ -166,6 +193,15 @@ def _tensor(base: _Base, name: str, changes: dict[str, Change]) -> Tensor:
         rows = slice(at, at + _ROWS)
         made[rows] = (weight[rows].double() + b[rows].double() @ a).to(weight.dtype)
     return made
+
+
+def _module(name: str) -> str:
+    """The linear layer whose weight a tensor is; empty for a bias and the like."""
+    return name.removesuffix(".weight") if name.endswith(".weight") else ""
+
+
+def _format(tensor: Tensor) -> str:
+    return str(tensor.dtype).removeprefix("torch.")
 
 
 def _copy_beside(base_dir: Path, out_dir: Path) -> None:

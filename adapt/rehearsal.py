@@ -1,4 +1,4 @@
-"""What an update trains on again of what earlier ones taught.
+"""What earlier updates taught, and what of it an update trains on again.
 
 Holding to a version's answers keeps its mistakes too, and after ten updates little of the first is
 left (docs/results.md); so earlier examples are learned again beside new ones. Called by
@@ -8,7 +8,34 @@ adapt.cycle_learning and adapt.reproduce.loki.
 import random
 from collections.abc import Sequence
 
-from store.records import Example
+from store import Store
+from store.records import Example, Version
+
+
+def documents_of(store: Store, version: Version | None) -> set[str]:
+    """Digests of the documents that a version and its parents were trained on."""
+    seen: set[str] = set()
+    while version is not None:
+        if version.update:
+            corpus = store.versions.get_update(version.update).corpus_digest
+            seen |= set(store.documents.get_snapshot(corpus).documents)
+        version = store.versions.get(version.parent) if version.parent else None
+    return seen
+
+
+def examples_of(store: Store, documents: set[str], before: int) -> list[Example]:
+    """Training examples on these documents of the cycles before that one, each once.
+
+    A refused cycle's are left out when `documents` are those of the live version: what the gate did
+    not let in must not come in by a later update.
+    """
+    found = {
+        e.digest: e
+        for n in range(1, before)
+        for e in store.examples.of_cycle(n, "train")
+        if e.documents and documents.issuperset(e.documents)
+    }
+    return list(found.values())
 
 
 def rehearsed(

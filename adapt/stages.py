@@ -1,4 +1,5 @@
-"""The heavy stages as functions of a JSON request: attribution, implanting, composing, probing.
+"""The heavy stages as functions of a JSON request: attribution, implanting, composing, merging,
+probing.
 
 Each loads a model, calls one numeric module, names what it wrote. Runs in the child process of
 `adapt.stage.run_stage`; adapt.skill.sft has attribution in its own. Every result can be made again
@@ -25,6 +26,7 @@ from adapt.loki.scores import Attribution
 from adapt.loki.selection import Mask, select
 from adapt.loki.settings import ImplantSettings
 from adapt.loki.workers import attribute_in_workers
+from adapt.merge import merge
 from adapt.models import load_model, load_tokenizer
 from adapt.probe import make_probe
 from adapt.render import Renderer
@@ -150,6 +152,28 @@ def compose_stage(request: dict[str, Any], work_dir: Path, progress: Progress) -
         probed = probe_stage({**request, "adapter_dir": str(composition.path)}, work_dir, progress)
         made.append({"path": str(composition.path), "rank": composition.rank, **probed})
     return {"candidates": made}
+
+
+def merge_stage(request: dict[str, Any], work_dir: Path, progress: Progress) -> dict[str, Any]:
+    """Add an adapter to a base as whole weights, and probe them without an adapter.
+
+    Request: `adapter_dir`; `prompts` and optional `k` as for probing. Result: `path` (a model
+    directory), `format` (of the changed weights), `bytes`, `probe`. An interrupted stage begins
+    anew.
+    """
+
+    def on_progress(done: int, total: int) -> None:
+        progress({"done": done >> 20, "total": total >> 20, "text": "MiB of merged weights"})
+
+    merged = merge(
+        Path(request["model_dir"]),
+        Path(request["adapter_dir"]),
+        work_dir / "merged",
+        progress=on_progress,
+    )
+    own = {"model_dir": str(merged.path), "adapter_dir": None}
+    probed = probe_stage({**request, **own}, work_dir, progress)
+    return {"path": str(merged.path), "format": merged.format, "bytes": merged.bytes, **probed}
 
 
 def probe_stage(request: dict[str, Any], work_dir: Path, progress: Progress) -> dict[str, Any]:

@@ -218,7 +218,9 @@ class Probe(Record):
 class Version(Record):
     """What users can talk to. `name` is `v<number>-<first six of digest>` and is never reused.
 
-    The unmodified base model is version 0: no update, no vectors, `path` empty.
+    The unmodified base model is version 0: no update, no vectors, `path` empty. A merged version
+    is whole weights, its parent with base and adapter added up: no update and no vectors of its
+    own, what is inside is told by its parents.
     """
 
     name: str
@@ -226,12 +228,13 @@ class Version(Record):
     digest: str
     kind: Literal["base", "adapter", "merged"]
     base_digest: str
+    """Of the weights that it is served on (adapt.base): its own where it is base or merged."""
     update: str | None = None
     skills: tuple[SkillUse, ...] = ()
     parent: str | None = None
     template_digest: str
     path: str = ""
-    """Artifact digest of the adapter directory; empty for the base."""
+    """Artifact digest of the adapter directory, or of the model's; empty for the base."""
     probe: Probe | None = None
     state: VersionState = VersionState.CANDIDATE
     created_at: datetime

@@ -5,12 +5,11 @@ from pathlib import Path
 
 from fake_runtime import add_version, fake_runtime, settings_of
 
-from adapt.cycle_context import Context
-from adapt.cycle_learning import earlier_examples
+from adapt.cycle_learning import learned_documents
 from adapt.loki.batches import of_epoch
-from adapt.rehearsal import rehearsed
+from adapt.rehearsal import examples_of, rehearsed
 from store import Store
-from store.records import CycleStage, Document, Example, Message, Update, digest_of, utc_now
+from store.records import Document, Example, Message, Update, digest_of, utc_now
 
 
 def document(store: Store, text: str) -> str:
@@ -61,10 +60,9 @@ def test_a_refused_cycles_examples_are_not_replayed(tmp_path: Path) -> None:
             promoted, refused = document(store, "promoted"), document(store, "refused")
             store.examples.add(1, [example(promoted)])
             store.examples.add(2, [example(refused)])
-            context = Context(runtime, 3, CycleStage.IMPLANT, lambda _: None)
-            assert earlier_examples(context) == []
+            assert examples_of(store, learned_documents(runtime), before=3) == []
             learn(store, [promoted])
-            return earlier_examples(context)
+            return examples_of(store, learned_documents(runtime), before=3)
 
     (kept,) = asyncio.run(replayed())
     assert kept.messages[-1].content == digest_of("promoted")
