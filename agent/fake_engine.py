@@ -20,6 +20,9 @@ Logprobs = Callable[[str, Any], dict[int, float]]
 """(model, prompt) -> log-probability by token id of the next token."""
 
 
+_WEIGHTS = ("/pause", "/resume", "/collective_rpc", "/reset_prefix_cache")
+
+
 @dataclass
 class FakeVllm(httpx.AsyncBaseTransport):
     """An engine without a model. Set `down` or call `fail` to break it."""
@@ -35,6 +38,9 @@ class FakeVllm(httpx.AsyncBaseTransport):
     """True: nothing answers, as when the process is dead."""
     adapters: dict[str, str] = field(default_factory=dict)
     """Path by name of what is loaded."""
+    weights: str = ""
+    """Folder of the weights that were put in place of the first; empty before."""
+    paused: bool = False
     requests: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     """Every (path, body) received."""
     _failures: list[tuple[str, int, str]] = field(default_factory=list)
@@ -62,6 +68,10 @@ class FakeVllm(httpx.AsyncBaseTransport):
         if path == "/v1/models":
             names = [self.served_name, *self.adapters]
             return httpx.Response(200, json={"data": [{"id": name} for name in names]})
+        if path in _WEIGHTS:
+            return self._weights(path, body)
+        while self.paused:
+            await asyncio.sleep(0.001)
         if path.endswith("lora_adapter"):
             return self._adapter(path, body)
         if body.get("model") not in (self.served_name, *self.adapters):
@@ -82,6 +92,15 @@ class FakeVllm(httpx.AsyncBaseTransport):
         if self.adapters.pop(name, None) is None:
             return _error(404, f"The lora adapter '{name}' cannot be found.")
         return httpx.Response(200, text=f"Success: LoRA adapter '{name}' removed successfully.")
+
+    def _weights(self, path: str, body: dict[str, Any]) -> httpx.Response:
+        """Whole weights in place, allowed while nothing runs."""
+        if path == "/collective_rpc":
+            if not self.paused:
+                return _error(500, "weights were reloaded under running requests")
+            self.weights = body["kwargs"]["weights_path"]
+        self.paused = path != "/resume" and (self.paused or path == "/pause")
+        return httpx.Response(200, json={"status": "ok"})
 
     def _complete(self, body: dict[str, Any]) -> httpx.Response:
         """One token: the likeliest of `logprobs`."""

@@ -5,19 +5,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from swap_store import candidate, fake, opened_store
+from swap_store import BASE, candidate, fake, fleet_swapper, live, opened_store
 
-from adapt.swap import Swapper
 from adapt.swap_member import Common
 from agent.engine import Engine
-from agent.fake_engine import FakeVllm
-from agent.fleet import Fleet
 from agent.fleet_member import Member
 from store import Store
 from store.errors import EngineRefused, EngineUnavailable, StageError
 from store.records import VersionState
-
-BASE = "v0-base"
 
 
 @pytest.fixture
@@ -25,25 +20,9 @@ def store(tmp_path: Path) -> Iterator[Store]:
     yield from opened_store(tmp_path)
 
 
-def swapper_of(store: Store, *engines: FakeVllm, revives: bool = True) -> Swapper:
-    members: list[Member] = []
-    for place, engine in enumerate(engines):
-        member = Member(f"e{place}", Engine(Path("-"), transport=engine), revives=revives)
-        member.served = member.weights = BASE
-        member.ready = True
-        members.append(member)
-    return Swapper(store, Fleet(members, wait_s=1.0))
-
-
-def live(store: Store) -> str:
-    version = store.versions.live()
-    assert version is not None
-    return version.name
-
-
 def test_every_engine_holds_a_version_before_it_is_live(store: Store, tmp_path: Path) -> None:
     name, engines = candidate(store, tmp_path), [fake(), fake(), fake()]
-    swapper = swapper_of(store, *engines)
+    swapper = fleet_swapper(store, *engines)
     asyncio.run(swapper.promote(name))
     assert live(store) == name
     assert all(list(engine.adapters) == [name] for engine in engines)
@@ -54,7 +33,7 @@ def test_one_engine_that_refuses_leaves_all_as_they_were(store: Store, tmp_path:
     """What the others had loaded already is gone again."""
     name, engines = candidate(store, tmp_path), [fake(), fake()]
     engines[1].fail("load_lora_adapter", 400, "rank too large")
-    swapper = swapper_of(store, *engines)
+    swapper = fleet_swapper(store, *engines)
     with pytest.raises(EngineRefused, match="rank too large"):
         asyncio.run(swapper.promote(name))
     assert live(store) == BASE
@@ -67,7 +46,7 @@ def test_one_engine_that_serves_other_bytes_leaves_all_as_they_were(
 ) -> None:
     name, engines = candidate(store, tmp_path), [fake(), fake(right=False)]
     with pytest.raises(StageError, match="does not serve"):
-        asyncio.run(swapper_of(store, *engines).promote(name))
+        asyncio.run(fleet_swapper(store, *engines).promote(name))
     assert live(store) == BASE
     assert not any(engine.adapters for engine in engines)
 
@@ -76,7 +55,7 @@ def test_a_dead_engine_does_not_hold_up_the_others(store: Store, tmp_path: Path)
     """It leaves the fleet, and holds the version before it gets requests again."""
     name, engines = candidate(store, tmp_path), [fake(), fake()]
     engines[1].down = True
-    swapper = swapper_of(store, *engines)
+    swapper = fleet_swapper(store, *engines)
 
     async def work() -> None:
         await swapper.promote(name)
@@ -97,7 +76,7 @@ def test_with_all_engines_dead_nothing_is_live_that_was_not(store: Store, tmp_pa
     for engine in engines:
         engine.down = True
     with pytest.raises(EngineUnavailable):
-        asyncio.run(swapper_of(store, *engines).promote(name))
+        asyncio.run(fleet_swapper(store, *engines).promote(name))
     assert live(store) == BASE
 
 
@@ -106,7 +85,7 @@ def test_a_joining_engine_gets_what_is_live_and_what_runs_are_bound_to(
 ) -> None:
     first, second = candidate(store, tmp_path), candidate(store, tmp_path, 2)
     engines = [fake(), fake()]
-    swapper = swapper_of(store, engines[0])
+    swapper = fleet_swapper(store, engines[0])
 
     async def work() -> None:
         await swapper.promote(first)
@@ -123,7 +102,7 @@ def test_a_joining_engine_gets_what_is_live_and_what_runs_are_bound_to(
 def test_the_usual_beginning_is_computed_before_the_flip(store: Store, tmp_path: Path) -> None:
     """Under the new version's name: its cache is its own."""
     name, engine = candidate(store, tmp_path), fake()
-    swapper = swapper_of(store, engine)
+    swapper = fleet_swapper(store, engine)
     swapper.common = Common(({"role": "system", "content": "You help."},))
     asyncio.run(swapper.promote(name))
     asked = [body for path, body in engine.requests if path == "/v1/chat/completions"]
@@ -134,7 +113,7 @@ def test_the_usual_beginning_is_computed_before_the_flip(store: Store, tmp_path:
 def test_two_swaps_at_once_are_one_after_the_other(store: Store, tmp_path: Path) -> None:
     """The second one finds the first one's version live."""
     first, second = candidate(store, tmp_path), candidate(store, tmp_path, 2)
-    swapper = swapper_of(store, fake())
+    swapper = fleet_swapper(store, fake())
 
     async def work() -> None:
         one, two = await asyncio.gather(swapper.promote(first), swapper.promote(second))
