@@ -9,7 +9,13 @@ from collections import Counter
 from pathlib import Path
 from typing import get_args
 
-from adapt.base import attribution_corpus, general_corpus, read_conversations, skill_vector
+from adapt.base import (
+    attribution_corpus,
+    base_of,
+    general_corpus,
+    read_conversations,
+    skill_vector,
+)
 from adapt.cycle_choosing import candidates_of, choose, parts_of, scales_of
 from adapt.cycle_context import Context, Outputs
 from adapt.gather import gather
@@ -58,7 +64,7 @@ async def gather_corpus(context: Context) -> Outputs:
 
 def learned_documents(runtime: Runtime) -> set[str]:
     """Digests of the documents that the live version and its parents were trained on."""
-    return documents_of(runtime.store, runtime.store.versions.live())
+    return documents_of(runtime.store, runtime.live())
 
 
 async def synthesize_examples(context: Context, corpus: Outputs) -> Outputs:
@@ -129,7 +135,7 @@ async def implant_update(
     warm = _live_update(runtime, mask["mask"])
     # Training begins at what is live, or at the base, which knows what was merged into it. What
     # is known there is rehearsed, all else is learned.
-    known = learned if warm else _inside(runtime)
+    known = learned if warm else documents_of(store, runtime.base.merged)
     train = [*new, *(e for e in earlier if not known.issuperset(e.documents))]
     again = rehearsed(
         new, [e for e in earlier if known.issuperset(e.documents)], update.epochs,
@@ -164,12 +170,6 @@ async def implant_update(
     )
     facts = {k: v for k, v in result.items() if k != "path"}
     return {"update": digest, "train": facts}
-
-
-def _inside(runtime: Runtime) -> set[str]:
-    """The documents that were merged into the base's own weights."""
-    merged = runtime.base.merged
-    return documents_of(runtime.store, runtime.store.versions.get(merged) if merged else None)
 
 
 def _general(runtime: Runtime) -> list[Example]:
@@ -235,12 +235,14 @@ async def compose_version(context: Context, update: Outputs) -> Outputs:
 
 
 def _check_base(runtime: Runtime, update: str) -> None:
-    """StageError when the update's rows are of other weights than those that are served now."""
-    trained_on = runtime.store.versions.get_update(update).base_digest
-    if trained_on != runtime.base.digest:
+    """StageError when the update's rows are of other weights than those of the live version."""
+    store = runtime.store
+    live, trained_on = store.versions.get(runtime.live()), store.versions.get_update(update)
+    served = base_of(store, live, runtime.base)
+    if trained_on.base_digest != served.digest:
         raise StageError(
-            f"the update was trained on the base {trained_on[:12]}, and {runtime.live()} is of "
-            f"{runtime.base.digest[:12]}: it was made live meanwhile",
+            f"the update was trained on the base {trained_on.base_digest[:12]}, and {live.name}, "
+            f"live meanwhile, is of {served.digest[:12]}",
             "run it again: perennial update",
         )
 

@@ -9,17 +9,22 @@ import random
 from collections.abc import Sequence
 
 from store import Store
-from store.records import Example, Version
+from store.records import Example
 
 
-def documents_of(store: Store, version: Version | None) -> set[str]:
-    """Digests of the documents that a version and its parents were trained on."""
+def documents_of(store: Store, version: str) -> set[str]:
+    """Digests of the documents that a version, by its name, and its parents were trained on.
+
+    No name is no version, and nothing that it was trained on.
+    """
     seen: set[str] = set()
-    while version is not None:
-        if version.update:
-            corpus = store.versions.get_update(version.update).corpus_digest
+    name: str | None = version
+    while name:
+        at = store.versions.get(name)
+        if at.update:
+            corpus = store.versions.get_update(at.update).corpus_digest
             seen |= set(store.documents.get_snapshot(corpus).documents)
-        version = store.versions.get(version.parent) if version.parent else None
+        name = at.parent
     return seen
 
 
