@@ -47,9 +47,16 @@ class Engines:
         it is the last, and else joins when it answers."""
         ours = [s for s in self.supervisors if isinstance(s, Supervisor)]
         others = [s for s in self.supervisors if isinstance(s, Watcher)]
-        async with asyncio.TaskGroup() as group:
-            for supervisor in ours:
-                group.create_task(supervisor.start(progress))
+        starting = [asyncio.create_task(supervisor.start(progress)) for supervisor in ours]
+        try:
+            await asyncio.gather(*starting)
+        except BaseException:
+            for task in starting:
+                task.cancel()
+            await asyncio.gather(*starting, return_exceptions=True)
+            # Those that were up already must not be left running behind an error.
+            await self.stop()
+            raise
         faults: list[EngineError] = []
         for watcher in others:
             try:
