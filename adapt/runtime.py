@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from adapt.base import BaseModel, find_model
+from adapt.base import BaseModel, base_of, find_model
 from adapt.fleets import Engines, engines_of
 from adapt.swap import Swapper
 from agent.config import Settings
@@ -37,6 +37,12 @@ class Runtime:
     """Held while a cycle is at work: one at a time."""
     trial_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while a trial begins or ends (adapt.canary)."""
+
+    def follow(self) -> None:
+        """Have `base` be what the live version's line trains on."""
+        version = self.store.versions.live()
+        assert version is not None, "a runtime always has a live version"
+        self.base = base_of(self.store, version, self.base)
 
     def live(self) -> str:
         """Name of the live version; read once at the start of a run."""
@@ -114,5 +120,12 @@ async def open_runtime(
         engines = engines_of(settings, home, swapper, base.path)
         stack.push_async_callback(engines.stop)
         await engines.start(progress)
-        swapper.after = engines.after_swap
-        yield Runtime(settings, home, store, base, fleet, swapper, engines)
+        runtime = Runtime(settings, home, store, base, fleet, swapper, engines)
+        runtime.follow()
+
+        async def after() -> None:
+            runtime.follow()
+            await engines.after_swap()
+
+        swapper.after = after
+        yield runtime
