@@ -135,6 +135,14 @@ def update(context: typer.Context) -> None:
 
 
 @app.command()
+def consolidate(context: typer.Context) -> None:
+    """Make whole weights of the live version, so that the rows can take in more."""
+    from adapt.commands.consolidate import consolidate
+
+    raise typer.Exit(consolidate(context.obj))
+
+
+@app.command()
 def bench(context: typer.Context, name: str) -> None:
     """Run a benchmark; a name that there is not lists those that there are."""
     from adapt.commands.bench import bench

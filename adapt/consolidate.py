@@ -43,6 +43,11 @@ async def consolidate(runtime: Runtime, notify: Notify) -> Version:
         return await alone(runtime.store.leases, place_of(runtime.home), work.run)
 
 
+def told(version: Version) -> dict[str, Any]:
+    """What came of a consolidation, as JSON."""
+    return {"live": version.name, "previous": version.parent, "base_digest": version.base_digest}
+
+
 @dataclass(frozen=True)
 class _Consolidation:
     """One consolidation in progress."""

@@ -88,6 +88,10 @@ class Running:
         said = await self._call("POST", "/admin/verify", {"version": version})
         return said["probe_difference"]
 
+    async def consolidate(self) -> Json:
+        """Put whole weights in the live version's place: returns when they are live."""
+        return await self._call("POST", "/admin/consolidate", timeout_s=None)
+
     async def promote(self, version: str) -> Json:
         """Make a version live."""
         return await self._call("POST", "/admin/promote", {"version": version})
@@ -116,9 +120,11 @@ class Running:
         except httpx.HTTPError as error:
             raise self._gone(error) from error
 
-    async def _call(self, method: str, path: str, body: Json | None = None) -> Json:
+    async def _call(
+        self, method: str, path: str, body: Json | None = None, timeout_s: float | None = ADMIN_S
+    ) -> Json:
         try:
-            async with self._client(ADMIN_S) as client:
+            async with self._client(timeout_s) as client:
                 reply = await client.request(method, path, json=body)
         except httpx.HTTPError as error:
             raise self._gone(error) from error

@@ -17,7 +17,9 @@ from fastapi import FastAPI
 
 from adapt import canary
 from adapt.assistant import Assistant, open_assistant
+from adapt.consolidate import consolidate, told
 from adapt.cycle import refuse_if_running
+from adapt.events import silent
 from adapt.runtime import Runtime, open_runtime
 from adapt.schedule import Worker, in_words, trigger_of
 from adapt.serving import bind, serving
@@ -179,7 +181,10 @@ def actions(runtime: Runtime, worker: Worker, watch: Watch) -> Actions:
         found = await runtime.swap.verify(runtime.store.versions.get(name))
         return {"probe_difference": found.max_abs_diff if found else None}
 
-    return Actions(status, update, roll_back, promote, verify)
+    async def consolidated() -> Report:
+        return told(await consolidate(runtime, silent))
+
+    return Actions(status, update, roll_back, promote, verify, consolidated)
 
 
 class _Waiting:

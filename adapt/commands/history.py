@@ -6,6 +6,7 @@ from rich.console import Group
 from rich.markup import escape
 
 from adapt.commands import Options
+from adapt.proposal import proposal
 from adapt.show import eval_rows, facts, gate_table, state, table
 from store import Store
 from store.errors import NotFoundError
@@ -71,8 +72,10 @@ def list_versions(options: Options) -> int:
     with options.read_store() as store:
         tried = {trial.version: trial for trial in store.trials.list()}
         rows = [version_row(v) | _tried(tried.get(v.name)) for v in store.versions.list()]
+        advice = proposal(store)
     columns = ("name", "state", "kind", "parent", "created", "trial")
-    options.put(rows, table(rows, *columns) if rows else "no versions yet: perennial up")
+    shown: list[Any] = [table(rows, *columns) if rows else "no versions yet: perennial up"]
+    options.put(rows, Group(*shown, *([advice] if advice else [])))
     return 0
 
 

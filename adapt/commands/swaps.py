@@ -32,7 +32,7 @@ def verify(options: Options, name: str) -> int:
 
 
 def _verify_bytes(settings: Settings, store: Store, version: Version) -> None:
-    if version.kind == "adapter":
+    if version.kind != "base":
         store.artifacts.verify(version.path)
         return
     from adapt.base import find_model

@@ -1,4 +1,5 @@
-"""Administration of a running assistant: what it does, update now, roll back, promote.
+"""Administration of a running assistant: what it does, update now, roll back, promote,
+consolidate.
 
 Does none of it itself: the actions are callables of AppState. Called by the command line while
 `perennial up` is running.
@@ -54,3 +55,10 @@ async def promote(body: Named, state: State) -> Report:
 async def verify(body: Named, state: State) -> Report:
     """Hold what the engines answer for a version against its probe: `probe_difference`."""
     return await _actions(state).verify(body.version)
+
+
+@router.post("/consolidate")
+async def consolidate(state: State) -> Report:
+    """Put whole weights in the live version's place; answers when they are live. 409 while an
+    update runs, or when there is nothing to make whole."""
+    return await _actions(state).consolidate()

@@ -31,6 +31,8 @@ class Actions:
     """NotFoundError for an unknown version, StateError for one that may not go live."""
     verify: Callable[[str], Awaitable[Report]]
     """StageError when an engine serves something else under that name."""
+    consolidate: Callable[[], Awaitable[Report]]
+    """Make whole weights of the live version; takes minutes. StateError while an update runs."""
 
 
 @dataclass(frozen=True)

@@ -41,8 +41,15 @@ class Worker:
     async def verify(self, name: str) -> Report:
         return {"probe_difference": 0.0 if name == LIVE else None}
 
+    async def consolidate(self) -> Report:
+        if self.running:
+            raise StateError("an update is running", "wait for it: perennial cycles")
+        return {"live": NEXT, "previous": LIVE}
+
     def actions(self) -> Actions:
-        return Actions(self.status, self.update, self.roll_back, self.promote, self.verify)
+        return Actions(
+            self.status, self.update, self.roll_back, self.promote, self.verify, self.consolidate
+        )  # fmt: skip
 
 
 @pytest.fixture
@@ -77,11 +84,15 @@ def test_status_and_promote_pass_through(store: Store) -> None:
 
 
 def test_a_second_update_is_a_conflict(store: Store) -> None:
+    """And so is a consolidation beside it."""
     state = state_with(store, Worker().actions())
+    done = ask(state, "POST", "/admin/consolidate")
+    assert (done.status_code, done.json()["live"]) == (200, NEXT)
     assert ask(state, "POST", "/admin/update").status_code == 202
-    second = ask(state, "POST", "/admin/update")
-    assert second.status_code == 409
-    assert "perennial cycles" in second.json()["error"]["message"]
+    for path in ("/admin/update", "/admin/consolidate"):
+        second = ask(state, "POST", path)
+        assert second.status_code == 409
+        assert "perennial cycles" in second.json()["error"]["message"]
 
 
 def test_refusals_say_why(store: Store) -> None:
