@@ -137,7 +137,8 @@ class Swapper:
         else:
             await self._prepare(version)
             flipping = time.perf_counter()
-            took = {"previous": flip(), "flip_ms": 1000 * (time.perf_counter() - flipping)}
+            previous = await asyncio.to_thread(flip)
+            took = {"previous": previous, "flip_ms": 1000 * (time.perf_counter() - flipping)}
         swapped = Swapped(version.name, milliseconds=1000 * (time.perf_counter() - began), **took)
         await self.trim()
         if self.after:

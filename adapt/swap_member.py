@@ -3,6 +3,7 @@
 Decides nothing about which version is live. Called by adapt.swap.
 """
 
+import asyncio
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -56,7 +57,8 @@ class Hands:
             return
         # The engine's own word: one that was started anew behind our back has lost them.
         if version.name not in await member.engine.models():
-            self.store.artifacts.verify(version.path)
+            # In a thread: hashing would hold up every stream.
+            await asyncio.to_thread(self.store.artifacts.verify, version.path)
             await member.engine.load_adapter(version.name, self.store.artifacts.path(version.path))
         member.adapters.add(version.name)
 
@@ -115,7 +117,7 @@ class Hands:
         line, took = self.line_of(version), Replaced()
         path = self.weights_at(line)
         if line.kind == "merged":
-            self.store.artifacts.verify(line.path)
+            await asyncio.to_thread(self.store.artifacts.verify, line.path)
         for name in sorted(member.adapters):
             await self.drop(member, name)
         engine, began = member.engine, time.perf_counter()
