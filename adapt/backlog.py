@@ -28,10 +28,8 @@ class Backlog:
 
         Blocks while it reads files: call it in a thread.
         """
-        documents = self._store.documents.list()
-        waiting = {d.digest for d in documents if d.state is DocumentState.ACCEPTED}
-        waiting |= {d.digest for d in documents if d.state is DocumentState.NEW}
-        known = {d.digest for d in documents}
+        waiting = self._store.documents.digests(DocumentState.ACCEPTED, DocumentState.NEW)
+        known = self._store.documents.digests()
         for source in self._store.sources.list():
             waiting |= self._found(source) - known
         return len(waiting - self._tried())

@@ -54,9 +54,7 @@ async def gather_corpus(context: Context) -> Outputs:
         lambda text: context.progress(0, 0, text),
     )
     seen = learned_documents(runtime)
-    new = sorted(
-        d.digest for d in store.documents.list(DocumentState.ACCEPTED) if d.digest not in seen
-    )
+    new = sorted(store.documents.digests(DocumentState.ACCEPTED) - seen)
     refused = [{"address": r.address, "reason": r.reason} for r in found.refused]
     snapshot = store.documents.snapshot(new)
     return {"corpus": snapshot.digest, "new": len(new), "refused": refused}

@@ -17,7 +17,7 @@ from typing import Literal
 
 from adapt.base import PICO, find_model
 from adapt.serving import bind
-from agent.config import Settings
+from agent.config import Settings, home_of
 from agent.serve import private_directory, socket_path
 from agent.serve_model import check_model_dir, has_nvidia_gpu
 from store import Home, Store
@@ -42,7 +42,7 @@ class Check:
 def examine(settings: Settings) -> list[Check]:
     """Every check, in the order in which to mend."""
     gpu = has_nvidia_gpu()
-    home = Home(settings.home)
+    home = home_of(settings)
     return [
         _python(),
         *_packages(),
@@ -162,7 +162,7 @@ def _disk(home: Home) -> Check:
 
 
 def _home(home: Home) -> str:
-    existed = home.database.is_file()
+    existed = home.exists()
     if not existed:
         return f"{home.path} does not exist yet; `perennial up` makes it"
     with Store.open(home) as store:
@@ -205,7 +205,7 @@ def _model(settings: Settings) -> str:
 
 def _same_model(settings: Settings, home: Home) -> str:
     """A home belongs to one base: its adapters fit no other."""
-    if not home.database.is_file():
+    if not home.exists():
         return "no home yet"
     with Store.open(home) as store:
         bases = [v for v in store.versions.list() if v.kind == "base"]

@@ -56,9 +56,9 @@ def gather(store: Store, max_bytes: int, progress: Callable[[str], None] | None 
             else:
                 known += 1
     # A kill between add and accept leaves a document that is new and in no cycle yet.
-    for document in store.documents.list(DocumentState.NEW):
-        store.documents.accept(document.digest)
-        added.append(document.digest)
+    for digest in store.documents.digests(DocumentState.NEW):
+        store.documents.accept(digest)
+        added.append(digest)
     return Gathered(tuple(sorted(added)), tuple(refused), known)
 
 

@@ -11,9 +11,8 @@ from typing import Any
 
 import httpx
 
-from agent.config import Settings
+from agent.config import Settings, home_of
 from agent.state import Token, ToolCalled, ToolReplied
-from store import Home
 from store.errors import (
     BusyError,
     EngineUnavailable,
@@ -48,7 +47,7 @@ def find_running(settings: Settings) -> "Running | None":
 
     BusyError when the holder offers no address: another command, or a server still starting.
     """
-    home = Home(settings.home)
+    home = home_of(settings)
     pid = home.locked_by()
     if pid is None:
         return None

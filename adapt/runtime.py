@@ -13,7 +13,7 @@ from pathlib import Path
 from adapt.base import BaseModel, base_of, find_model
 from adapt.fleets import Engines, engines_of
 from adapt.swap import Swapper
-from agent.config import Settings
+from agent.config import Settings, home_of
 from agent.fleet import Fleet
 from agent.serve import StartProgress
 from store import Home, Store
@@ -102,7 +102,7 @@ async def open_runtime(
 
     BusyError when another process holds the home; EngineUnavailable when vLLM does not start.
     """
-    home = Home(settings.home)
+    home = home_of(settings)
     home.create()
     async with AsyncExitStack() as stack:
         stack.enter_context(home.lock())

@@ -28,9 +28,8 @@ from adapt.watch import Watch
 from agent.api.app import create_app
 from agent.api.errors import api_error
 from agent.api.state import Actions, AppState, Report
-from agent.config import Settings
+from agent.config import Settings, home_of
 from agent.serve import StartProgress
-from store import Home
 from store.errors import BusyError, EngineError
 
 DRAIN_S = 30.0
@@ -43,7 +42,7 @@ Opener = Callable[
 
 def preflight(settings: Settings) -> None:
     """What can be refused before anything heavy starts: the home, the port, the schedule."""
-    home = Home(settings.home)
+    home = home_of(settings)
     if pid := home.locked_by():
         url = (home.read_status() or {}).get("url")
         raise BusyError(

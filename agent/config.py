@@ -36,6 +36,7 @@ from agent.config_sections import (
     quota_of,
 )
 from store.errors import ConfigError
+from store.home import Home
 
 __all__ = [
     "LORA_RANKS",
@@ -51,6 +52,7 @@ __all__ = [
     "StorageSettings",
     "SwapSettings",
     "UpdateSettings",
+    "home_of",
     "is_loopback",
     "load_settings",
     "lora_rank_for",
@@ -59,6 +61,7 @@ __all__ = [
 
 FILE_NAME = "perennial.toml"
 PREFIX = "PERENNIAL_"
+_SECRET = ("api_key", "database")
 DEBUG = "PERENNIAL_DEBUG"
 """No setting: the command line shows tracebacks when it is 1."""
 
@@ -100,13 +103,39 @@ def _from_file(file: Path) -> dict[str, Any]:
         raise ConfigError(
             f"home cannot be set in {file}, which lies in it", "use --home or PERENNIAL_HOME"
         )
-    server = values.get("server")
+    _refuse_secrets(values, file)
+    return values
+
+
+def _refuse_secrets(values: Mapping[str, Any], file: Path) -> None:
+    """A key or password in a file ends up in backups and repositories."""
+    server, storage = values.get("server"), values.get("storage")
     if isinstance(server, dict) and "api_key" in server:
-        # A key in a file ends up in backups and repositories.
         raise ConfigError(
             f"server.api_key is set in {file}", "set PERENNIAL_SERVER__API_KEY instead"
         )
-    return values
+    if isinstance(storage, dict) and _holds_password(str(storage.get("database", ""))):
+        raise ConfigError(
+            f"storage.database in {file} holds a password",
+            "leave it out there; set PGPASSWORD, or PERENNIAL_STORAGE__DATABASE to the whole URL",
+        )
+
+
+def _holds_password(url: str) -> bool:
+    """Whether a database URL names a password, before the host or as a parameter."""
+    rest = url.partition("://")[2]
+    user, at, _ = rest.rpartition("@")
+    return (bool(at) and ":" in user) or "password=" in url.lower()
+
+
+def home_of(settings: Settings) -> Home:
+    """The home of these settings, with the database and the search index that they name."""
+    database = settings.storage.database
+    return Home(
+        settings.home,
+        database_url=database.get_secret_value() if database else None,
+        chroma_url=settings.storage.chroma,
+    )
 
 
 def _from_environment() -> dict[str, Any]:
@@ -165,7 +194,7 @@ def _explain(error: ValidationError, sources: Mapping[str, Mapping[str, Any]]) -
     field = section.model_fields.get(path[-1]) if path else None
     if field is None or isinstance(first["input"], BaseModel | dict):
         return ConfigError(f"{'.'.join(path) or 'settings'} from {where}: {said}")
-    shown = "(secret)" if "api_key" in path else repr(first["input"])
+    shown = "(secret)" if path[-1] in _SECRET else repr(first["input"])
     default = field.get_default()
     hint = field.description or ""
     if default is not PydanticUndefined and default is not None:

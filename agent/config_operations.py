@@ -3,7 +3,9 @@
 As agent.config_sections, which puts all sections together and is where others get them.
 """
 
-from pydantic import Field
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, field_validator
 
 from agent.config_base import Section
 
@@ -37,11 +39,32 @@ class SwapSettings(Section):
 class StorageSettings(Section):
     """Where what is kept is kept. Unset: SQLite and Chroma in the home."""
 
-    database: str | None = None
-    """URL of a PostgreSQL database, postgresql+psycopg://user@host/name. A password is read from
-    PERENNIAL_STORAGE__DATABASE or PGPASSWORD, never from a file."""
+    database: SecretStr | None = None
+    """URL of a PostgreSQL database, postgresql://user@host/name. A password is read from
+    PERENNIAL_STORAGE__DATABASE, PGPASSWORD or ~/.pgpass, never from perennial.toml."""
     chroma: str | None = None
     """URL of a Chroma server, http://host:8000."""
+
+    @field_validator("database")
+    @classmethod
+    def _postgresql(cls, value: SecretStr | None) -> SecretStr | None:
+        """Refuses other databases without repeating the value, which may hold a password."""
+        kind = value.get_secret_value().partition("://")[0] if value else "postgresql"
+        if kind not in ("postgresql", "postgresql+psycopg", "postgres"):
+            raise ValueError("not the URL of a PostgreSQL database, postgresql://user@host/name")
+        return value
+
+    @field_validator("chroma")
+    @classmethod
+    def _server(cls, value: str | None) -> str | None:
+        """Refuses what is more than a scheme, a host and a port."""
+        if value is None:
+            return None
+        url = urlsplit(value)
+        more = url.path.strip("/") or url.query or url.username or url.password
+        if url.scheme not in ("http", "https") or not url.hostname or more:
+            raise ValueError("not the URL of a Chroma server, http://host:8000")
+        return value
 
 
 class BudgetSettings(Section):

@@ -9,8 +9,8 @@ from typing import Literal
 
 from sqlalchemy import Connection, delete, insert, select
 
-from store.records import Record, utc_now
-from store.tables import aliases, flips, pack, unpack
+from store.records import Record, VersionState, utc_now
+from store.tables import aliases, flips, pack, unpack, versions
 
 LIVE = "live"
 
@@ -45,3 +45,36 @@ def flip(
 def flips_of(db: Connection) -> list[Flip]:
     """All changes of the alias, oldest first."""
     return [unpack(Flip, row) for row in db.scalars(select(flips.c.record).order_by(flips.c.id))]
+
+
+def last_flip(db: Connection) -> Flip:
+    """The newest change; there is one as soon as something is live."""
+    newest = select(flips.c.record).order_by(flips.c.id.desc()).limit(1)
+    return unpack(Flip, db.execute(newest).scalar_one())
+
+
+def were_live(db: Connection, count: int) -> list[str]:
+    """The `count` versions that were live last, the live one first."""
+    found: dict[str, None] = {}
+    for name in db.scalars(select(flips.c.version).order_by(flips.c.id.desc())):
+        if len(found) == count:
+            break
+        found[name] = None
+    return list(found)
+
+
+def before(db: Connection) -> str | None:
+    """What a roll back leads to: the last version below the live one that was not taken back."""
+    stack: list[str] = []
+    # The columns alone: reading the records of a year's changes would hold up the swap.
+    for kind, version in db.execute(select(flips.c.kind, flips.c.version).order_by(flips.c.id)):
+        if kind == "go_live":
+            stack.append(version)
+        else:
+            while stack[-1] != version:
+                stack.pop()
+    for name in reversed(stack[:-1]):
+        state = select(versions.c.state).where(versions.c.name == name)
+        if db.scalar(state) == VersionState.RETIRED:
+            return name
+    return None

@@ -3,7 +3,7 @@
 It records; running the stages is adapt/cycle's business. Called by the cycle and the command line.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from sqlalchemy import Connection, delete, func, insert, select, update
@@ -90,9 +90,12 @@ class Cycles:
 
     def list(self) -> list[Cycle]:
         """All cycles, oldest first."""
+        done: dict[int, list[StageRecord]] = {}
         with self._database.read() as db:
-            numbers = db.scalars(select(cycles.c.number).order_by(cycles.c.number)).all()
-            return [_cycle(db, number) for number in numbers]
+            rows = db.execute(select(cycles).order_by(cycles.c.number)).all()
+            for number, text in db.execute(select(stages.c.cycle, stages.c.record)):
+                done.setdefault(number, []).append(unpack(StageRecord, text))
+        return [_joined(row.record, row.state, done.get(row.number, [])) for row in rows]
 
     def newest_first(self) -> Iterator[Cycle]:
         """All cycles from the newest back, each read when it is asked for: the last few among
@@ -129,8 +132,12 @@ def _cycle(db: Connection, number: int) -> Cycle:
             "there are none yet" if newest is None else f"they go from 1 to {newest}",
         )
     texts = db.scalars(select(stages.c.record).where(stages.c.cycle == number))
-    done = sorted((unpack(StageRecord, text) for text in texts), key=lambda s: _ORDER[s.stage])
-    return unpack(Cycle, row.record, state=row.state, stages=tuple(done))
+    return _joined(row.record, row.state, [unpack(StageRecord, text) for text in texts])
+
+
+def _joined(record: str, state: str, done: Iterable[StageRecord]) -> Cycle:
+    ordered = sorted(done, key=lambda s: _ORDER[s.stage])
+    return unpack(Cycle, record, state=state, stages=tuple(ordered))
 
 
 def _running(db: Connection, number: int) -> Cycle:

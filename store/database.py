@@ -5,6 +5,7 @@ readers never wait (`read`). It knows no tables; store/tables.py has them and st
 creates them. Called by the other store modules only.
 """
 
+import math
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,13 +14,15 @@ from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
-from sqlalchemy.exc import IntegrityError as ConflictError
+from sqlalchemy.exc import TimeoutError as PoolError
 
-from store.errors import BusyError, ConfigError, IntegrityError, PerennialError, StateError
+from store.database_errors import URL_HINT, explained
+from store.errors import ConfigError
 
 _READ = "perennial_read"
-# One key for all writers of a PostgreSQL database, held until the transaction ends.
-_WRITER_LOCK = "SELECT pg_advisory_xact_lock(7303014)"
+# One key for all writers of a PostgreSQL database, held until the transaction ends. The time it is
+# waited for is set in the same statement: another one would be another trip to the server.
+_WRITER_LOCK = "SELECT set_config('lock_timeout', '{}ms', true), pg_advisory_xact_lock(7303014)"
 
 
 class Database:
@@ -31,32 +34,43 @@ class Database:
 
     def __init__(self, url_or_path: str | Path, wait: float = 10.0) -> None:
         self._url = _url_of(url_or_path)
-        self.place = self._url.database or self._url.render_as_string(hide_password=True)
         self._sqlite = self._url.get_backend_name() == "sqlite"
+        self.place = shown_place(self._url)
         self._wait = wait
         try:
-            options: dict[str, Any] = {"connect_args": {"timeout": wait}} if self._sqlite else {}
-            self._engine: Engine = create_engine(self._url, **options)
+            self._engine: Engine = create_engine(self._url, **self._options())
         except ModuleNotFoundError as error:
             raise ConfigError(
                 f"the database {self._url.get_backend_name()!r} needs the module {error.name!r}",
                 f"pip install {error.name}",
             ) from error
+        reading: dict[str, Any] = {_READ: True}
         if self._sqlite:
             event.listen(self._engine, "connect", _prepare_sqlite)
             event.listen(self._engine, "begin", _begin_sqlite)
-        reading: dict[str, Any] = {_READ: True}
-        if not self._sqlite:
+        else:
             # By default each statement of a PostgreSQL transaction sees another moment.
-            reading["isolation_level"] = "REPEATABLE READ"
+            reading |= {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
         self._reader = self._engine.execution_options(**reading)
+
+    def _options(self) -> dict[str, Any]:
+        """How connections are made and kept."""
+        if self._sqlite:
+            return {"connect_args": {"timeout": self._wait}}
+        return {
+            # A server that was restarted closed the connections of the pool: each is tried first.
+            "pool_pre_ping": True,
+            "pool_timeout": self._wait,
+            "max_overflow": 25,
+            "connect_args": {"connect_timeout": max(2, math.ceil(self._wait))},
+        }
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:
         """A writing transaction: commits at the end of the block, rolls back on any error."""
         with self._explained(), self._engine.begin() as connection:
             if not self._sqlite:
-                connection.exec_driver_sql(_WRITER_LOCK)
+                connection.exec_driver_sql(_WRITER_LOCK.format(round(1000 * self._wait)))
             yield connection
 
     @contextmanager
@@ -83,52 +97,35 @@ class Database:
     def _explained(self) -> Iterator[None]:
         try:
             yield
-        except DBAPIError as error:
-            raise self._explain(error, error.orig) from error
+        except (DBAPIError, PoolError) as error:
+            cause = getattr(error, "orig", None) or error
+            raise explained(error, cause, self.place, self._wait) from error
         except sqlite3.Error as error:
             # Raised while a new connection is prepared, where SQLAlchemy does not wrap it.
-            raise self._explain(error, error) from error
+            raise explained(error, error, self.place, self._wait) from error
 
-    def _explain(self, error: Exception, cause: BaseException | None) -> PerennialError:
-        where = f"the database {self.place}"
-        if isinstance(error, ConflictError):
-            return StateError(
-                f"{where} refused a record: {cause}",
-                "it is stored already, or names one that is not; nothing was changed",
-            )
-        code = getattr(cause, "sqlite_errorcode", 0) & 0xFF
-        if code == sqlite3.SQLITE_FULL:
-            return PerennialError(
-                f"no space left for {where}",
-                "free some space and run the same command again; nothing was changed",
-            )
-        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-            return BusyError(
-                f"{where} has been locked by another process for {self._wait:g} s",
-                "stop the process that holds it, or try again",
-            )
-        if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-            return IntegrityError(
-                f"{where} is damaged: {cause}",
-                "restore it from a copy, or move it away to start anew",
-            )
-        if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM):
-            return ConfigError(
-                f"{where} cannot be written: {cause}",
-                "check the folder and its permissions, or choose another --home",
-            )
-        return PerennialError(f"{where} failed: {cause}", "see whether it is up and try again")
+
+def shown_place(url: URL) -> str:
+    """Where a database is, for people: without user, password or options."""
+    if url.get_backend_name() == "sqlite":
+        return str(url.database)
+    host = url.host or url.query.get("host") or "localhost"
+    return f"postgresql://{host}{f':{url.port}' if url.port else ''}/{url.database or ''}"
 
 
 def _url_of(url_or_path: str | Path) -> URL:
     if isinstance(url_or_path, Path) or "://" not in url_or_path:
         return URL.create("sqlite", database=str(url_or_path))
     try:
-        return make_url(url_or_path)
-    except ArgumentError as error:
-        raise ConfigError(
-            "the database URL cannot be read", "write it as postgresql://user@host/name"
-        ) from error
+        url = make_url(url_or_path)
+    except (ArgumentError, ValueError):
+        # Not even as the cause: SQLAlchemy's message may hold the whole URL, password and all.
+        raise ConfigError("the database URL cannot be read", URL_HINT) from None
+    if url.drivername in ("postgres", "postgresql"):
+        url = url.set(drivername="postgresql+psycopg")
+    if url.drivername not in ("sqlite", "postgresql+psycopg"):
+        raise ConfigError(f"{url.drivername} is not a database that we know", URL_HINT)
+    return url
 
 
 def _prepare_sqlite(connection: Any, _: Any) -> None:

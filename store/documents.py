@@ -7,13 +7,13 @@ agent's search tool and the command line.
 """
 
 import threading
-from collections.abc import Iterable
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
+from typing import TypeVar
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, func, insert, select, update
 
 from store.database import Database
-from store.embeddings import Embedder
 from store.errors import NotFoundError, StateError
 from store.index import PassageIndex
 from store.passages import Passage
@@ -26,34 +26,37 @@ from store.records import (
 )
 from store.tables import documents, moment, pack, snapshots, unpack
 
+T = TypeVar("T")
+_MANY = 500
+"""Digests in one statement: both databases bound how many values one may have."""
+
 
 class Documents:
     """The table of documents and its search index. Only `search`, `reindex` and `catch_up` use
     Chroma; everything else may be called from any process."""
 
-    def __init__(self, database: Database, chroma_path: Path, embedder: Embedder) -> None:
+    def __init__(self, database: Database, index: PassageIndex) -> None:
         self._database = database
-        self._index = PassageIndex(chroma_path, embedder)
+        self._index = index
         self._catching_up = threading.Lock()
-        self._index_checked = False
+        self._checked_load = 0
 
     def add(self, document: Document) -> bool:
         """Store a document; False when its digest is already stored, whatever its state."""
+        return bool(self.add_all([document]))
+
+    def add_all(self, given: Iterable[Document]) -> list[str]:
+        """Store those that are not stored yet, all or none; their digests. Others stay as they
+        are, whatever their state."""
+        new = {document.digest: document for document in given}
         with self._database.begin() as db:
-            known = select(documents.c.digest).where(documents.c.digest == document.digest)
-            if db.scalar(known):
-                return False
-            db.execute(
-                insert(documents).values(
-                    digest=document.digest,
-                    source=document.source,
-                    state=document.state,
-                    indexed=False,
-                    fetched_at=moment(document.fetched_at),
-                    record=pack(document, without=("state",)),
-                )
-            )
-        return True
+            for some in _chunks(list(new)):
+                known = select(documents.c.digest).where(documents.c.digest.in_(some))
+                for digest in db.scalars(known):
+                    del new[digest]
+            if new:
+                db.execute(insert(documents), [_row(document) for document in new.values()])
+        return list(new)
 
     def get(self, digest: str) -> Document:
         """One document. Raises NotFoundError."""
@@ -95,8 +98,7 @@ class Documents:
         ordered = tuple(sorted(set(digests)))
         snapshot = CorpusSnapshot(digest=digest_of(list(ordered)), documents=ordered)
         with self._database.begin() as db:
-            for digest in ordered:
-                state = _state(db, digest)
+            for digest, state in _states(db, ordered):
                 if state is not DocumentState.ACCEPTED:
                     raise StateError(
                         f"document {digest} is {state} and cannot be learned from",
@@ -114,8 +116,9 @@ class Documents:
             raise NotFoundError(f"no corpus {digest!r}", "an update names its corpus")
         return unpack(CorpusSnapshot, row)
 
-    def catch_up(self) -> int:
-        """Bring the search index up to the database; how many documents it changed.
+    def catch_up(self, progress: Callable[[int], None] | None = None) -> int:
+        """Bring the search index up to the database; how many documents it changed so far is told
+        to `progress`, and at the end returned.
 
         Every search does it; call it after accepting many, so that no user waits for it.
         """
@@ -123,21 +126,23 @@ class Documents:
             self._check_index()
             changed = 0
             # One document at a time, so that a kill loses the work on one at most.
-            while (digest := self._first_behind()) is not None:
-                document = self.get(digest)
-                if document.state is DocumentState.ACCEPTED:
-                    self._index.put(document)
-                else:
-                    self._index.drop(digest)
-                self._mark(digest, indexed=document.state is DocumentState.ACCEPTED)
-                changed += 1
+            while behind := self._behind():
+                for digest in behind:
+                    document = self.get(digest)
+                    if document.state is DocumentState.ACCEPTED:
+                        self._index.put(document)
+                    else:
+                        self._index.drop(digest)
+                    self._mark(digest, indexed=document.state is DocumentState.ACCEPTED)
+                    changed += 1
+                    if progress:
+                        progress(changed)
         return changed
 
     def reindex(self) -> int:
         """Build the search index anew from the database; how many documents it holds."""
         with self._catching_up:
             self._index.clear()
-            self._index_checked = False
         return self.catch_up()
 
     def close(self) -> None:
@@ -154,10 +159,24 @@ class Documents:
             rows = db.execute(query.order_by(*order)).all()
         return [unpack(Document, row.record, state=row.state) for row in rows]
 
+    def digests(self, *states: DocumentState) -> set[str]:
+        """Digests of all documents, or of those in one of these states."""
+        query = select(documents.c.digest)
+        if states:
+            query = query.where(documents.c.state.in_(states))
+        with self._database.read() as db:
+            return set(db.scalars(query))
+
+    def count_by_source(self) -> dict[str, int]:
+        """How many documents came from each source, by its name."""
+        query = select(documents.c.source, func.count()).group_by(documents.c.source)
+        with self._database.read() as db:
+            return {row.source: row[1] for row in db.execute(query)}
+
     def _move(self, digest: str, state: DocumentState) -> None:
         """The one writer of document states."""
         with self._database.begin() as db:
-            present = _state(db, digest)
+            present = _get(db, digest).state
             if state not in DOCUMENT_TRANSITIONS[present]:
                 allowed = ", ".join(sorted(DOCUMENT_TRANSITIONS[present])) or "nothing"
                 raise StateError(
@@ -167,18 +186,27 @@ class Documents:
             db.execute(update(documents).where(documents.c.digest == digest).values(state=state))
 
     def _check_index(self) -> None:
-        """Once: an index that lost its content (deleted, other embedder) is filled again."""
-        if not self._index_checked:
-            if self._index.empty():
-                with self._database.begin() as db:
-                    db.execute(update(documents).values(indexed=False))
-            self._index_checked = True
+        """Whenever it was opened: an index without content (deleted, of another embedder, a server
+        that began anew) is filled again."""
+        loads = self._index.loads()
+        if loads != self._checked_load and self._index.empty():
+            with self._database.begin() as db:
+                indexed = update(documents).where(documents.c.indexed.is_(True))
+                db.execute(indexed.values(indexed=False))
+        self._checked_load = loads
 
-    def _first_behind(self) -> str | None:
+    def _behind(self) -> Sequence[str]:
+        """Some documents that the index does not show as they are; none when none is left."""
         accepted = documents.c.state == DocumentState.ACCEPTED
-        query = select(documents.c.digest).where(accepted != documents.c.indexed)
+        # Two questions: a comparison of the columns with each other could use no index.
+        missing = select(documents.c.digest).where(documents.c.indexed.is_(False), accepted)
+        others = [state for state in DocumentState if state is not DocumentState.ACCEPTED]
+        extra = select(documents.c.digest).where(
+            documents.c.indexed.is_(True), documents.c.state.in_(others)
+        )
         with self._database.read() as db:
-            return db.scalar(query.order_by(documents.c.fetched_at, documents.c.digest).limit(1))
+            gone = db.scalars(extra.limit(_MANY)).all()
+            return gone or db.scalars(missing.limit(_MANY)).all()
 
     def _mark(self, digest: str, *, indexed: bool) -> None:
         with self._database.begin() as db:
@@ -195,5 +223,30 @@ def _get(db: Connection, digest: str) -> Document:
     return unpack(Document, row.record, state=row.state)
 
 
-def _state(db: Connection, digest: str) -> DocumentState:
-    return _get(db, digest).state
+def _row(document: Document) -> dict[str, object]:
+    return {
+        "digest": document.digest,
+        "source": document.source,
+        "state": document.state,
+        "indexed": False,
+        "fetched_at": moment(document.fetched_at),
+        "record": pack(document, without=("state",)),
+    }
+
+
+def _states(db: Connection, digests: Sequence[str]) -> Iterator[tuple[str, DocumentState]]:
+    """The state of each, in order. Raises NotFoundError."""
+    for some in _chunks(digests):
+        query = select(documents.c.digest, documents.c.state).where(documents.c.digest.in_(some))
+        found = {row.digest: row.state for row in db.execute(query)}
+        for digest in some:
+            yield (
+                digest,
+                DocumentState(found[digest]) if digest in found else _get(db, digest).state,
+            )
+
+
+def _chunks(values: Iterable[T]) -> Iterator[list[T]]:
+    left = iter(values)
+    while some := list(islice(left, _MANY)):
+        yield some

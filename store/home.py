@@ -23,9 +23,15 @@ _PATIENCE_S = 0.25
 class Home:
     """Paths of one home directory. Nothing is made on disk before `create`."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(
+        self, path: Path, database_url: str | None = None, chroma_url: str | None = None
+    ) -> None:
         # Absolute, or a later change of the working directory would split the home in two.
         self.path = Path(path).expanduser().absolute()
+        self.database_url = database_url
+        """Of the PostgreSQL database that is used instead of the file `database`."""
+        self.chroma_url = chroma_url
+        """Of the Chroma server that is used instead of the folder `chroma`."""
         self.database = self.path / "perennial.db"
         self.threads_database = self.path / "threads.db"
         self.artifacts = self.path / "artifacts"
@@ -36,6 +42,15 @@ class Home:
         self.cycles = self.path / "cycles"
         self.evals = self.path / "evals"
         """Run folders of `perennial eval run`; made by the first run."""
+
+        self.identity = self.path / "identity.json"
+        """Which home this is, and what its database is; made by the first opening."""
+        self.restoring = self.path / ".restoring"
+        """What a restore has read so far; gone when the home is whole."""
+
+    def exists(self) -> bool:
+        """Whether a store was ever opened here: a look inside must not make a home."""
+        return self.database.is_file() or self.identity.is_file()
 
     def create(self) -> None:
         """Make the folders that are missing. Raises ConfigError when that cannot be done."""

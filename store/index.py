@@ -1,7 +1,8 @@
 """The search index: passages and our vectors in Chroma. A cache of the database, never the truth.
 
-Chroma's own embedding functions are never used. Opened at the first use, so that listing
-documents loads nothing heavy. One process at a time may use it. Called by store/documents.py only.
+Embedded in the home, for one process at a time, or on a Chroma server for any number. Chroma's own
+embedding functions are never used. Opened at the first use, so that listing documents loads
+nothing heavy. Called by store/documents.py; opened by store/store.py.
 """
 
 import threading
@@ -9,24 +10,41 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from store.embeddings import Embedder
 from store.errors import PerennialError
+from store.home import Home
+from store.ownership import identity_of
 from store.passages import Passage, passages_of
 from store.records import Document
 
 _COLLECTION = "passages"
+_PATIENCE_S = 20
+"""How long a server may take to answer a question."""
 
 
 class PassageIndex:
     """Passages by document digest. Calls are serialised, as Chroma gives no promise on threads."""
 
-    def __init__(self, path: Path, embedder: Embedder) -> None:
-        self._path = path
+    def __init__(
+        self, place: Path | str, embedder: Embedder, collection: str = _COLLECTION
+    ) -> None:
+        """`place` is a folder, or the URL of a server, where each home has its own `collection`."""
+        self._place = place
+        self._name = collection
         self._embedder = embedder
+        self._loads = 0
         self._lock = threading.RLock()
         self._client: Any = None
         self._collection: Any = None
+
+    @classmethod
+    def of(cls, home: Home, embedder: Embedder) -> "PassageIndex":
+        """The index of a home whose store has been opened."""
+        if home.chroma_url is None:
+            return cls(home.chroma, embedder)
+        return cls(home.chroma_url, embedder, f"{_COLLECTION}-{identity_of(home)}")
 
     def put(self, document: Document) -> None:
         """Embed a document's passages, in place of those it had."""
@@ -36,7 +54,8 @@ class PassageIndex:
             collection.delete(where={"document": document.digest})
             if texts:
                 meta = {"document": document.digest, "title": document.title}
-                collection.add(
+                # Not `add`: another process may be catching up with the same document.
+                collection.upsert(
                     ids=[f"{document.digest}:{i}" for i in range(len(texts))],
                     embeddings=vectors,
                     documents=texts,
@@ -71,7 +90,7 @@ class PassageIndex:
     def clear(self) -> None:
         """Forget everything."""
         with self._open():
-            self._client.delete_collection(_COLLECTION)
+            self._client.delete_collection(self._name)
             self._collection = None
 
     def close(self) -> None:
@@ -80,6 +99,11 @@ class PassageIndex:
             if self._client is not None:
                 self._client.close()
             self._client = self._collection = None
+
+    def loads(self) -> int:
+        """How often it was opened, now included: each time it may have other content."""
+        with self._open():
+            return self._loads
 
     @contextmanager
     def _open(self) -> Iterator[Any]:
@@ -92,31 +116,47 @@ class PassageIndex:
             except PerennialError:
                 raise
             except Exception as error:  # Chroma raises many kinds, some of them from Rust
+                # A server may come back without the collection: the next use looks for it anew.
+                self._collection = None
+                hint = "start that server, or unset storage.chroma; what it holds is made again"
+                if isinstance(self._place, Path):
+                    hint = "stop Perennial and delete that folder; it is rebuilt from the database"
                 raise PerennialError(
-                    f"the search index {self._path} failed: {error}",
-                    "stop Perennial and delete that folder; it is rebuilt from the database",
+                    f"the search index {self._place} failed: {error}", hint
                 ) from error
 
     def _load(self) -> Any:
-        import chromadb
-        from chromadb.config import Settings
-
-        self._path.mkdir(parents=True, exist_ok=True)
         if self._client is None:
-            self._client = chromadb.PersistentClient(
-                str(self._path), settings=Settings(anonymized_telemetry=False)
-            )
+            self._client = _connect(self._place)
         collection = self._make()
         if (collection.metadata or {}).get("embedder") != self._embedder.name:
             # Vectors of two embedders in one collection would make every distance meaningless.
-            self._client.delete_collection(_COLLECTION)
+            self._client.delete_collection(self._name)
             collection = self._make()
+        self._loads += 1
         return collection
 
     def _make(self) -> Any:
         return self._client.get_or_create_collection(
-            _COLLECTION,
+            self._name,
             metadata={"embedder": self._embedder.name},
             embedding_function=None,
             configuration={"hnsw": {"space": "cosine"}},
         )
+
+
+def _connect(place: Path | str) -> Any:
+    """A client of the folder or of the server."""
+    import chromadb
+    from chromadb.config import Settings
+
+    settings = Settings(
+        anonymized_telemetry=False, chroma_query_request_timeout_seconds=_PATIENCE_S
+    )
+    if isinstance(place, Path):
+        place.mkdir(parents=True, exist_ok=True)
+        return chromadb.PersistentClient(str(place), settings=settings)
+    url = urlsplit(place)
+    secure = url.scheme == "https"
+    port = url.port or (443 if secure else 8000)
+    return chromadb.HttpClient(host=url.hostname or "", port=port, ssl=secure, settings=settings)

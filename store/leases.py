@@ -91,8 +91,8 @@ class Leases:
         """Take a lease that is free, or whose holder has been seen to be dead.
 
         BusyError while someone else holds it, or may: call again, until `seen` says that it lives,
-        or success. A `place` is where the caller holds a lock that dies with its process, such as a home: who
-        held the lease from there before is dead, and is not waited for.
+        or success. A `place` is where the caller holds a lock that dies with its process, such as
+        a home: who held the lease from there before is dead, and is not waited for.
         """
         mine = {"holder": self._me, "place": place, "renewals": 0, "lasts_s": self._lasts_s}
         with self._database.begin() as db:

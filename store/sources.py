@@ -30,8 +30,9 @@ class Sources:
     def list(self) -> list[Source]:
         """All sources by name."""
         with self._database.read() as db:
-            rows = db.scalars(select(sources.c.record).order_by(sources.c.name)).all()
-        return [unpack(Source, row) for row in rows]
+            rows = db.scalars(select(sources.c.record)).all()
+        # Sorted here: PostgreSQL sorts by the rules of its language, which SQLite does not have.
+        return sorted((unpack(Source, row) for row in rows), key=lambda source: source.name)
 
     def get(self, name: str) -> Source:
         """The source of that name. Raises NotFoundError listing the names that exist."""

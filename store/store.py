@@ -15,7 +15,9 @@ from store.examples import Examples
 from store.feedback import FeedbackTable
 from store.files import Artifacts
 from store.home import Home
+from store.index import PassageIndex
 from store.leases import FencedDatabase, Leases
+from store.ownership import check_home, claim
 from store.reports import Reports
 from store.sources import Sources
 from store.trials import Trials
@@ -30,7 +32,7 @@ class Store:
         self.embedder = embedder
         self.database = database
         self.artifacts = Artifacts(home.artifacts)
-        self.documents = Documents(database, home.chroma, embedder)
+        self.documents = Documents(database, PassageIndex.of(home, embedder))
         self.examples = Examples(database)
         self.versions = Versions(database)
         self.reports = Reports(database)
@@ -45,11 +47,19 @@ class Store:
     def open(cls, home: Home, embedder: Embedder | None = None) -> "Store":
         """Make the home if needed, migrate, and open. The default embedder loads on first search.
 
-        Raises ConfigError for a home that cannot be used, IntegrityError for a damaged database.
+        The one place that knows which database and which search index a home has. Raises
+        ConfigError for a home that cannot be used, StateError for one that a restore left half
+        done, IntegrityError for a damaged database.
         """
+        check_home(home)
         home.create()
-        database = FencedDatabase(home.database)
-        database.migrate()
+        database = FencedDatabase(home.database_url or home.database)
+        try:
+            database.migrate()
+            claim(home, database)
+        except BaseException:
+            database.close()
+            raise
         return cls(home, database, embedder or MiniLmEmbedder())
 
     def close(self) -> None:

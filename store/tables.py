@@ -47,10 +47,13 @@ documents = Table(
     metadata,
     _digest(),
     Column("source", String(255), nullable=False, index=True),
-    Column("state", String(16), nullable=False, index=True),
+    Column("state", String(16), nullable=False),
     Column("indexed", Boolean, nullable=False),
     _moment("fetched_at"),
     _record(),
+    # With the digest at the end a list of digests is read from the index alone.
+    Index("ix_documents_state_fetched_at", "state", "fetched_at", "digest"),
+    Index("ix_documents_indexed_state", "indexed", "state"),
 )
 
 snapshots = Table("snapshots", metadata, _digest(), _record())
@@ -63,6 +66,8 @@ examples = Table(
     Column("position", Integer, nullable=False),
     Column("split", String(16), nullable=False),
     _record(),
+    Index("ix_examples_digest", "digest"),
+    Index("ix_examples_split_cycle", "split", "cycle", "digest"),
 )
 
 updates = Table("updates", metadata, _digest(), _moment("created_at"), _record())
@@ -178,6 +183,9 @@ leases = Table(
     Column("renewals", Integer, nullable=False),
     Column("lasts_s", Float, nullable=False),
 )
+
+owners = Table("owners", metadata, Column("home", String(32), primary_key=True))
+"""The home that a database belongs to: one row."""
 
 
 def pack(record: Record, without: Collection[str] = ()) -> str:

@@ -6,10 +6,12 @@ composed of, updates and skill vectors. Called by the cycle, the agent (reads `l
 and the command line.
 """
 
+from collections.abc import Iterable
+
 from sqlalchemy import Connection, func, insert, select
 from sqlalchemy import update as change
 
-from store.alias import Flip, flip, flips_of, live_name
+from store.alias import LIVE, Flip, before, flip, flips_of, last_flip, live_name, were_live
 from store.database import Database
 from store.errors import NotFoundError, StateError
 from store.records import (
@@ -19,8 +21,9 @@ from store.records import (
     Version,
     VersionState,
 )
-from store.tables import moment, pack, skill_vectors, unpack, updates, versions
+from store.tables import aliases, moment, pack, skill_vectors, unpack, updates, versions
 
+_NAMED = 20
 _STATES = (
     VersionState.CANARY, VersionState.LIVE, VersionState.RETIRED, VersionState.ROLLED_BACK
 )  # fmt: skip
@@ -69,6 +72,13 @@ class Versions:
         with self._database.read() as db:
             return _get(db, name)
 
+    def named(self, names: Iterable[str]) -> dict[str, Version]:
+        """Those of these names that there are, by name."""
+        query = select(versions.c.record, versions.c.state).where(versions.c.name.in_(names))
+        with self._database.read() as db:
+            found = [unpack(Version, row.record, state=row.state) for row in db.execute(query)]
+        return {version.name: version for version in found}
+
     def next_number(self) -> int:
         """One more than the highest number; 0 when there is no version yet."""
         with self._database.read() as db:
@@ -85,13 +95,17 @@ class Versions:
     def live(self) -> Version | None:
         """The version that the alias points at, None before the first go_live."""
         with self._database.read() as db:
-            name = live_name(db)
-            return None if name is None else _get(db, name)
+            row = db.execute(
+                select(versions.c.record, versions.c.state)
+                .join(aliases, aliases.c.version == versions.c.name)
+                .where(aliases.c.name == LIVE)
+            ).one_or_none()
+        return None if row is None else unpack(Version, row.record, state=row.state)
 
     def move(self, name: str, state: VersionState) -> None:
         """Change the state of a version that is not live. Raises StateError."""
         with self._database.begin() as db:
-            if VersionState.LIVE in (state, _get(db, name).state):
+            if VersionState.LIVE in (state, _state(db, name)):
                 raise StateError(
                     f"version {name} cannot be moved to {state}: the live alias would not follow",
                     "use go_live or roll_back",
@@ -107,7 +121,7 @@ class Versions:
         with self._database.begin() as db:
             previous = live_name(db)
             if previous == name:
-                return flips_of(db)[-1].previous
+                return last_flip(db).previous
             if previous is not None:
                 _write_state(db, previous, VersionState.RETIRED)
             _write_state(db, name, VersionState.LIVE)
@@ -122,7 +136,7 @@ class Versions:
         """
         with self._database.begin() as db:
             live = live_name(db)
-            target = _before(db)
+            target = before(db)
             if live is None or target is None:
                 raise StateError(
                     f"nothing to roll back to: {live or 'no version'} is live and no other was",
@@ -136,7 +150,7 @@ class Versions:
     def before_live(self) -> Version | None:
         """The version that `roll_back` would make live, None when there is none."""
         with self._database.read() as db:
-            target = _before(db)
+            target = before(db)
             return _get(db, target) if target else None
 
     def first(self) -> Version:
@@ -153,8 +167,8 @@ class Versions:
 
     def recently_live(self, count: int) -> list[str]:
         """The `count` versions that were live last, the live one first."""
-        names = dict.fromkeys(entry.version for entry in reversed(self.history()))
-        return list(names)[:count]
+        with self._database.read() as db:
+            return were_live(db, count)
 
     def history(self) -> list[Flip]:
         """All changes of the live alias, oldest first."""
@@ -191,10 +205,11 @@ class Versions:
 
     def skills(self) -> list[SkillVector]:
         """All skill vectors by domain."""
-        order = (skill_vectors.c.domain, skill_vectors.c.digest)
         with self._database.read() as db:
-            rows = db.scalars(select(skill_vectors.c.record).order_by(*order)).all()
-        return [unpack(SkillVector, row) for row in rows]
+            rows = db.scalars(select(skill_vectors.c.record)).all()
+        # Sorted here: PostgreSQL sorts by the rules of its language, which SQLite does not have.
+        found = [unpack(SkillVector, row) for row in rows]
+        return sorted(found, key=lambda skill: (skill.domain, skill.digest))
 
     def list(self) -> list[Version]:
         """All versions by number."""
@@ -210,30 +225,28 @@ def _get(db: Connection, name: str) -> Version:
         select(versions.c.record, versions.c.state).where(versions.c.name == name)
     ).one_or_none()
     if row is None:
-        names = ", ".join(db.scalars(select(versions.c.name).order_by(versions.c.number)))
-        raise NotFoundError(f"no version {name!r}", f"there are: {names or 'none yet'}")
+        raise NotFoundError(f"no version {name!r}", f"there are: {_names(db) or 'none yet'}")
     return unpack(Version, row.record, state=row.state)
+
+
+def _state(db: Connection, name: str) -> VersionState:
+    state = db.scalar(select(versions.c.state).where(versions.c.name == name))
+    return VersionState(state) if state is not None else _get(db, name).state
+
+
+def _names(db: Connection) -> str:
+    """The newest names in the order of their numbers; a year's would fill the screen."""
+    query = select(versions.c.name).order_by(versions.c.number.desc()).limit(_NAMED + 1)
+    newest = db.scalars(query).all()
+    return ", ".join(["..."] * (len(newest) > _NAMED) + [*reversed(newest[:_NAMED])])
 
 
 def _write_state(db: Connection, name: str, state: VersionState) -> None:
     """The one writer of version states."""
-    present = _get(db, name).state
+    present = _state(db, name)
     if state not in VERSION_TRANSITIONS[present]:
         allowed = ", ".join(sorted(VERSION_TRANSITIONS[present])) or "nothing"
         raise StateError(
             f"version {name} is {present} and cannot become {state}", f"it can become: {allowed}"
         )
     db.execute(change(versions).where(versions.c.name == name).values(state=state))
-
-
-def _before(db: Connection) -> str | None:
-    """What a roll back leads to: the last version below the live one that was not taken back."""
-    stack: list[str] = []
-    for entry in flips_of(db):
-        if entry.kind == "go_live":
-            stack.append(entry.version)
-        else:
-            while stack[-1] != entry.version:
-                stack.pop()
-    below = [name for name in stack[:-1] if _get(db, name).state is VersionState.RETIRED]
-    return below[-1] if below else None

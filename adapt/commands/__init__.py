@@ -52,11 +52,12 @@ class Options:
 
         Only what writes makes a home: a look must not leave an empty one behind.
         """
-        from store import Home, Store
+        from agent.config import home_of
+        from store import Store
         from store.errors import NotFoundError
 
-        home = Home(self.settings().home)
-        if not home.database.is_file():
+        home = home_of(self.settings())
+        if not home.exists():
             raise NotFoundError(
                 f"there is no home at {home.path}",
                 "begin with `perennial source add NAME FOLDER` or `perennial up`, or give --home",

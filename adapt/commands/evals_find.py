@@ -4,7 +4,8 @@ from pathlib import Path
 
 from adapt.commands import Options
 from adapt.evals.runs.results import Run, find_run
-from store import Home, Store
+from agent.config import home_of
+from store import Store
 from store.errors import ConfigError, NotFoundError
 from store.evidence import EvalReport
 
@@ -12,11 +13,11 @@ from store.evidence import EvalReport
 def run_named(options: Options, name: str, suite: str | None = None) -> Run:
     """A run folder (path, name, beginning of a name), a report's digest, or a version's newest
     report, of `suite` where it has several. NotFoundError with what there is."""
-    home = Home(options.settings().home)
+    home = home_of(options.settings())
     found = find_run(name, home.evals)
     if found is not None:
         return found
-    if home.database.is_file():
+    if home.exists():
         with Store.open(home) as store:
             reports = store.reports.evals_of(name)
             if reports:

@@ -13,7 +13,8 @@ from adapt.evals.runs.named import SEED
 from adapt.evals.runs.target import Target, choose
 from adapt.evals.suites import general_suite
 from adapt.show import CycleView, table
-from store import Home, Store
+from agent.config import home_of
+from store import Store
 from store.errors import ConfigError, NotFoundError
 
 PROMPTS = 64
@@ -74,8 +75,8 @@ def _beside(target: Target, against: str | None) -> str:
     """The version to compare with: the base where none is named; empty for the base itself."""
     if target.source != "version":
         return ""
-    home = Home(target.settings.home)
-    if not home.database.is_file():
+    home = home_of(target.settings)
+    if not home.exists():
         if against is not None:
             raise NotFoundError(f"there is no home at {home.path}", "give --home, or no --against")
         return ""

@@ -24,8 +24,9 @@ from adapt.evals.runs.watch import Watch
 from adapt.evals.selfchecking import trivial
 from adapt.evals.selfchecking.trivial import trivial_of
 from adapt.show import CycleView, stderr, table
+from agent.config import home_of
 from agent.fleet import Inference
-from store import Home, Store
+from store import Store
 from store.errors import ConfigError, PerennialError
 from store.evidence import EvalReport
 
@@ -81,8 +82,8 @@ def run(options: Options, names: Sequence[str], request: Request) -> int:
     if request.max_tokens is not None:
         decoding = replace(decoding, max_tokens=request.max_tokens)
     jobs = _jobs(suites, target, decoding, request)
-    home = Home(settings.home)
-    if target.source == "version" and not home.database.is_file():
+    home = home_of(settings)
+    if target.source == "version" and not home.exists():
         words = f"there is no home at {home.path}: one is made, and its base is asked"
         stderr().print(words, highlight=False, markup=False)
     todo = [j for j in jobs if j.folder.check(j.asked, fresh=request.fresh) is None]
@@ -98,7 +99,7 @@ def run(options: Options, names: Sequence[str], request: Request) -> int:
             trivial.keep(job.folder.path, job.asked.suite_digest, job.named.suite.items)
     runs = [open_run(job.folder.path) for job in jobs]
     if target.source == "version":
-        with Store.open(Home(settings.home)) as store:
+        with Store.open(home_of(settings)) as store:
             for one in runs:
                 store.reports.add_eval(one.report)
     return _show(options, runs)
@@ -119,7 +120,7 @@ def _jobs(
             decoding=asdict(decoding),
         )  # fmt: skip
         if request.out is None:
-            path = Home(target.settings.home).evals / asked.folder_name
+            path = home_of(target.settings).evals / asked.folder_name
         else:
             path = request.out / plain_name(named.label) if len(suites) > 1 else request.out
             if path.is_file():

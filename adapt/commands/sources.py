@@ -5,7 +5,8 @@ from pathlib import Path
 from adapt.commands import Options
 from adapt.gather import files_of
 from adapt.show import table
-from store import Home, Store
+from agent.config import home_of
+from store import Store
 from store.errors import DocumentError, UserError
 from store.records import Source, utc_now
 
@@ -18,7 +19,7 @@ def add(options: Options, name: str, folder: Path, trust: float) -> int:
     if not name.strip():
         raise UserError("the name of a source cannot be empty", "say what it holds")
     source = Source(name=name, location=str(root), trust=trust, added_at=utc_now())
-    with Store.open(Home(options.settings().home)) as store:
+    with Store.open(home_of(options.settings())) as store:
         store.sources.add(source)
     files = _count(source)
     options.put(
@@ -32,9 +33,9 @@ def show_all(options: Options) -> int:
     """List the sources."""
     with options.read_store() as store:
         sources = store.sources.list()
-        documents = [d.source for d in store.documents.list()]
+        documents = store.documents.count_by_source()
     rows = [
-        s.model_dump(mode="json") | {"files": _count(s), "documents": documents.count(s.name)}
+        s.model_dump(mode="json") | {"files": _count(s), "documents": documents.get(s.name, 0)}
         for s in sources
     ]
     shown = table(rows, "name", "location", "files", "documents", "trust")

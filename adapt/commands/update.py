@@ -8,8 +8,8 @@ from adapt.running import Running, find_running
 from adapt.runtime import open_runtime
 from adapt.show import CycleView, state, stderr
 from adapt.worker_run import run_alone
-from agent.config import Settings
-from store import Home, Store
+from agent.config import Settings, home_of
+from store import Store
 from store.errors import EngineUnavailable, NotFoundError
 from store.records import Cycle, CycleStage, CycleState
 
@@ -53,7 +53,7 @@ async def _update(settings: Settings) -> Cycle:
 
 async def _follow(running: Running, settings: Settings, view: CycleView) -> Cycle:
     """Have the server run a cycle, and show it from its records and its status."""
-    home = Home(settings.home)
+    home = home_of(settings)
     with Store.open(home) as store:
         number = await running.update()
         shown: set[tuple[CycleStage, str]] = set()

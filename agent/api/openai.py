@@ -30,9 +30,10 @@ router = APIRouter(prefix="/v1", dependencies=[Allowed])
 @router.get("/models")
 async def models(state: State) -> dict[str, Any]:
     """The alias, then every version that the engine holds, with its state and parent."""
-    known = {version.name: version for version in state.store.versions.list()}
+    held = await state.engine.models()
+    known = state.store.versions.named(held)
     data = [_model(ALIASES[0], 0) | {"perennial": {"alias_of": state.live()}}]
-    for name in await state.engine.models():
+    for name in held:
         version = known.get(name)
         if version is None:
             data.append(_model(name, 0))
@@ -128,7 +129,7 @@ async def _version(state: AppState, model: str, thread: str) -> str:
     loaded = await state.engine.models()
     if model in loaded:
         return model
-    known = {version.name: version.state for version in state.store.versions.list()}
+    known = state.store.versions.states()
     why = f" (it is {known[model]} and not loaded)" if model in known else ""
     raise ApiError(
         404, f"The model `{model}` does not exist{why}; there are: "

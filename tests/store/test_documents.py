@@ -12,6 +12,7 @@ from store.database import Database
 from store.documents import Documents
 from store.embeddings import HashEmbedder
 from store.errors import NotFoundError, PerennialError, StateError
+from store.index import PassageIndex
 from store.passages import passages_of, split_text
 from store.records import Document, DocumentState, digest_of, utc_now
 from store.store import Store
@@ -99,7 +100,7 @@ def test_index_catches_up_once_and_with_other_processes(store: Store) -> None:
     assert store.documents.catch_up() == 1
     assert store.documents.catch_up() == 0
     other = Database(store.home.database)
-    Documents(other, store.home.chroma, HashEmbedder()).withdraw(digest)
+    Documents(other, PassageIndex(store.home.chroma, HashEmbedder())).withdraw(digest)
     other.close()
     assert store.documents.search("alpha") == []
 
@@ -131,7 +132,7 @@ def test_unusable_index_names_its_folder_and_the_way_out(
     tmp_path: Path, database: Database
 ) -> None:
     (tmp_path / "chroma").write_text("a file where the folder must be")
-    documents = Documents(database, tmp_path / "chroma", HashEmbedder())
+    documents = Documents(database, PassageIndex(tmp_path / "chroma", HashEmbedder()))
     with pytest.raises(PerennialError, match="chroma failed") as caught:
         documents.search("x")
     assert "rebuilt" in caught.value.hint

@@ -16,13 +16,13 @@ from typing import Literal
 from adapt.base import find_model
 from adapt.running import find_running
 from adapt.runtime import open_runtime
-from agent.config import Settings
+from agent.config import Settings, home_of
 from agent.engine import Engine
 from agent.engine_remote import KEY_VARIABLE, Remote
 from agent.fleet import Fleet, Inference
 from agent.fleet_member import Member
 from agent.serve import EngineProcess, StartProgress
-from store import Home, Store
+from store import Store
 from store.errors import ConfigError, EngineRefused, EngineUnavailable, NotFoundError
 
 Starting = Callable[[StartProgress], None]
@@ -79,8 +79,8 @@ def choose(
 
 def _version_name(settings: Settings, version: str | None) -> str:
     """The version, or the live one; the base where there is no home yet."""
-    home = Home(settings.home)
-    if not home.database.is_file():
+    home = home_of(settings)
+    if not home.exists():
         if version is not None:
             raise NotFoundError(f"there is no home at {home.path}", "give --home, or no --version")
         return find_model(settings.model).version_name
