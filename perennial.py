@@ -143,11 +143,20 @@ def consolidate(context: typer.Context) -> None:
 
 
 @app.command()
-def bench(context: typer.Context, name: str) -> None:
+def bench(
+    context: typer.Context,
+    name: str,
+    minutes: Annotated[float | None, typer.Option(min=0.1, help="Of soak: how long (30).")] = None,
+    engines: Annotated[int | None, typer.Option(min=1, help="Of swap, soak: engines.")] = None,
+    kind: Annotated[str | None, typer.Option(help="Of swap: `adapter` or `merged`.")] = None,
+    swaps: Annotated[int | None, typer.Option(min=1, help="Of swap: how many (50).")] = None,
+    agents: Annotated[int | None, typer.Option(min=1, help="Of swap, soak: clients.")] = None,
+) -> None:
     """Run a benchmark; a name that there is not lists those that there are."""
     from adapt.commands.bench import bench
 
-    raise typer.Exit(bench(context.obj, name))
+    given = {"minutes": minutes, "engines": engines, "kind": kind, "swaps": swaps, "agents": agents}
+    raise typer.Exit(bench(context.obj, name, **given))
 
 
 @app.command()

@@ -1,26 +1,32 @@
 """Benchmarks that anyone can run again: `perennial bench NAME`. Each measures and checks a claim.
 
 A benchmark is a function `run(progress) -> dict` of plain JSON: what it measured, with `rows` (a
-list of flat dicts) where a table shows it best. `progress(text)` replaces the moving line. Nothing
-here decides anything; the modules load torch, this one does not. Called by adapt.commands.bench.
+list of flat dicts) where a table shows it best. `progress(text)` replaces the moving line; further
+arguments, all of them optional, are options of the command. Nothing here decides anything; the
+modules load torch, this one does not. Called by adapt.commands.bench.
 """
 
 import importlib
+import inspect
 from collections.abc import Callable
 from typing import Any
 
-from store.errors import NotFoundError
+from store.errors import ConfigError, NotFoundError
 
 Progress = Callable[[str], None]
-Benchmark = Callable[[Progress], dict[str, Any]]
+Benchmark = Callable[..., dict[str, Any]]
 
 BENCHMARKS = {
     "kva": "adapt.bench.kva:run",
     "kva-pico": "adapt.bench.kva:run_pico",
     "implant": "adapt.bench.implant:run",
     "eval": "adapt.bench.evals:run",
+    "swap": "adapt.bench.swap:run",
+    "soak": "adapt.bench.soak:run",
 }
 """Name -> "module:function"."""
+OPTIONS = ("minutes", "engines", "kind", "swaps", "agents")
+"""What the command line can set, of the benchmarks that take it."""
 
 
 def find_benchmark(name: str) -> Benchmark:
@@ -29,3 +35,12 @@ def find_benchmark(name: str) -> Benchmark:
         raise NotFoundError(f"no benchmark {name!r}", f"there are: {', '.join(BENCHMARKS)}")
     module, _, function = BENCHMARKS[name].partition(":")
     return getattr(importlib.import_module(module), function)
+
+
+def refuse_options(name: str, run: Benchmark, given: dict[str, Any]) -> None:
+    """ConfigError for an option that a benchmark does not take."""
+    taken = [p for p in inspect.signature(run).parameters if p != "progress"]
+    for option in given:
+        if option not in taken:
+            words = ", ".join(f"--{p}" for p in taken if p in OPTIONS) or "no options"
+            raise ConfigError(f"the benchmark {name} takes no --{option}", f"it takes: {words}")

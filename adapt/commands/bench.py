@@ -5,32 +5,34 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.markup import escape
 
-from adapt.bench import find_benchmark
+from adapt.bench import find_benchmark, refuse_options
 from adapt.commands import Options
 from adapt.show import CycleView, table
 
 
-def bench(options: Options, name: str) -> int:
-    """Run it and show what it measured. NotFoundError lists the names."""
+def bench(options: Options, name: str, **given: Any) -> int:
+    """Run it and show what it measured. NotFoundError lists the names; ConfigError for an option
+    (None is not given) that it does not take."""
     run = find_benchmark(name)
+    given = {option: value for option, value in given.items() if value is not None}
+    refuse_options(name, run, given)
     with CycleView() as view:
-        found = run(view.moving)
+        found = run(view.moving, **given)
     options.put(found, _shown(found))
     return 0
 
 
 def _shown(found: dict[str, Any]) -> Group:
-    """The facts, a line each, and below them the rows as a table."""
-    rows = found.get("rows", [])
-    parts: list[RenderableType] = [
-        f"{key.replace('_', ' ')}: {escape(str(value))}"
-        for key, value in found.items()
-        if key != "rows"
-    ]
-    if rows:
-        columns = dict.fromkeys(column for row in rows for column in row)
-        parts.append(table([_rounded(row) for row in rows], *columns))
-    return Group(*parts)
+    """The facts, a line each, and below them what is many rows as a table each."""
+    parts: list[RenderableType] = []
+    tables: list[RenderableType] = []
+    for key, value in found.items():
+        if not (isinstance(value, list) and value and isinstance(value[0], dict)):
+            parts.append(f"{key.replace('_', ' ')}: {escape(str(value))}")
+            continue
+        columns = dict.fromkeys(column for row in value for column in row)
+        tables.append(table([_rounded(row) for row in value], *columns))
+    return Group(*parts, *tables)
 
 
 def _rounded(row: dict[str, Any]) -> dict[str, Any]:
