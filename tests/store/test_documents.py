@@ -7,11 +7,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from chroma_server import ChromaServer, chroma_server
 
 from store.database import Database
 from store.documents import Documents
 from store.embeddings import HashEmbedder
 from store.errors import NotFoundError, PerennialError, StateError
+from store.home import Home
 from store.index import PassageIndex
 from store.passages import passages_of, split_text
 from store.records import Document, DocumentState, digest_of, utc_now
@@ -99,9 +101,8 @@ def test_index_catches_up_once_and_with_other_processes(store: Store) -> None:
     digest = accepted(store, "alpha")
     assert store.documents.catch_up() == 1
     assert store.documents.catch_up() == 0
-    other = Database(store.home.database)
-    Documents(other, PassageIndex(store.home.chroma, HashEmbedder())).withdraw(digest)
-    other.close()
+    with Store.open(store.home, HashEmbedder()) as other:
+        other.documents.withdraw(digest)
     assert store.documents.search("alpha") == []
 
 
@@ -109,17 +110,24 @@ def test_lost_index_is_rebuilt_from_the_database(store: Store) -> None:
     digest = accepted(store, "alpha")
     assert store.documents.reindex() == 1
     # Chroma keeps an open folder in memory for the process, so the loss is seen by a new one.
+    home = store.home
     store.close()
-    shutil.rmtree(store.home.chroma)
+    if home.chroma_url:
+        index = PassageIndex.of(home, HashEmbedder())
+        index.clear()
+        index.close()
+    shutil.rmtree(home.chroma)
     code = (
         "import sys; from pathlib import Path; from store import Home, Store\n"
         "from store.embeddings import HashEmbedder\n"
-        "store = Store.open(Home(Path(sys.argv[1])), HashEmbedder(int(sys.argv[2])))\n"
+        "path, size, *urls = sys.argv[1:]\n"
+        "store = Store.open(Home(Path(path), *urls), HashEmbedder(int(size)))\n"
         "print(*[p.document for p in store.documents.search('alpha')])"
     )
+    urls = [url for url in (home.database_url, home.chroma_url) if url]
     for size in ("256", "64"):  # the second time with another embedder
         done = subprocess.run(
-            [sys.executable, "-c", code, str(store.home.path), size],
+            [sys.executable, "-c", code, str(home.path), size, *urls],
             cwd=ROOT,
             capture_output=True,
             text=True,
@@ -136,6 +144,58 @@ def test_unusable_index_names_its_folder_and_the_way_out(
     with pytest.raises(PerennialError, match="chroma failed") as caught:
         documents.search("x")
     assert "rebuilt" in caught.value.hint
+
+
+def test_a_server_that_is_down_is_named_and_found_again(tmp_path: Path) -> None:
+    """What was indexed is still there, or made again when the server lost it."""
+    database = Database(tmp_path / "test.db")
+    database.migrate()
+    with chroma_server(tmp_path / "data") as server:
+        documents = Documents(database, PassageIndex(server.url, HashEmbedder()))
+        item = document("alpha")
+        documents.add(item)
+        documents.accept(item.digest)
+        assert [p.document for p in documents.search("alpha")] == [item.digest]
+        server.stop()
+        for _ in range(2):
+            with pytest.raises(PerennialError, match=server.url) as caught:
+                documents.search("alpha")
+            assert "storage.chroma" in caught.value.hint
+        server.start()
+        assert [p.document for p in documents.search("alpha")] == [item.digest]
+        server.stop()
+        with pytest.raises(PerennialError, match=server.url):
+            documents.search("alpha")
+        shutil.rmtree(tmp_path / "data")
+        server.start()
+        assert [p.document for p in documents.search("alpha")] == [item.digest]
+        documents.close()
+    database.close()
+
+
+def test_many_are_stored_at_once_and_none_twice(store: Store) -> None:
+    many = [document(f"number {i}", state=DocumentState.ACCEPTED) for i in range(1200)]
+    store.documents.add(many[7])
+    added = store.documents.add_all([*many, many[0]])
+    assert added == [d.digest for i, d in enumerate(many) if i != 7]
+    assert store.documents.digests() == {d.digest for d in many}
+    assert store.documents.digests(DocumentState.NEW, DocumentState.WITHDRAWN) == set()
+    assert store.documents.count_by_source() == {"folder": 1200}
+    snapshot = store.documents.snapshot(d.digest for d in many)
+    assert snapshot.documents == tuple(sorted(d.digest for d in many))
+
+
+def test_homes_share_a_chroma_server(tmp_path: Path, chroma: ChromaServer) -> None:
+    """Each finds its own documents, at their own places."""
+    digests = []
+    for name in ("one", "two"):
+        home = Home(tmp_path / name, chroma_url=chroma.url)
+        with Store.open(home, HashEmbedder()) as store:
+            digests.append(accepted(store, f"alpha {name}"))
+            assert [p.document for p in store.documents.search("alpha", k=1)] == [digests[-1]]
+            assert not any(home.chroma.iterdir())
+    with Store.open(Home(tmp_path / "one", chroma_url=chroma.url), HashEmbedder()) as store:
+        assert [p.document for p in store.documents.search("alpha", k=5)] == digests[:1]
 
 
 def test_listing_loads_no_chroma() -> None:

@@ -8,7 +8,6 @@ import pytest
 
 from store.errors import NotFoundError, StateError, UserError
 from store.evidence import EvalReport, GateReport, ItemOutcome, SuiteTest, Verdict
-from store.home import Home
 from store.records import Episode, Example, Message, Source
 from store.store import Store
 
@@ -171,5 +170,5 @@ def test_threads_share_one_store(store: Store) -> None:
 def test_a_store_opened_again_has_everything(store: Store) -> None:
     store.episodes.add(episode("e"))
     store.close()
-    with Store.open(Home(store.home.path)) as again:
+    with Store.open(store.home) as again:
         assert again.episodes.get("e") == episode("e")
