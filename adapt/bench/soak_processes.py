@@ -18,7 +18,9 @@ SETTLED = 5
 
 
 @dataclass
-class _Process:
+class Process:
+    """What one process took at each look."""
+
     name: str
     pid: int
     bytes: list[int] = field(default_factory=list)
@@ -44,7 +46,7 @@ class Processes:
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
-        self._known: dict[tuple[int, float], _Process] = {}
+        self._known: dict[tuple[int, float], Process] = {}
 
     def look(self) -> None:
         """Note what each takes now."""
@@ -55,7 +57,7 @@ class Processes:
                     taken, files = process.memory_info().rss, process.num_fds()
             except psutil.NoSuchProcess:
                 continue
-            known = self._known.setdefault(key, _Process(name, process.pid))
+            known = self._known.setdefault(key, Process(name, process.pid))
             known.bytes.append(taken)
             known.files.append(files)
 

@@ -3,10 +3,11 @@
 import pytest
 import torch
 
-from adapt.bench import BENCHMARKS, find_benchmark
+from adapt.bench import BENCHMARKS, find_benchmark, refuse_options
 from adapt.bench.kva import summary
 from adapt.bench.sides import Side, Timed
-from store.errors import NotFoundError
+from adapt.bench.swap import run as run_swap
+from store.errors import ConfigError, NotFoundError
 
 
 def make_model() -> int:
@@ -25,6 +26,18 @@ def test_every_name_is_a_function() -> None:
 def test_an_unknown_name_lists_the_names() -> None:
     with pytest.raises(NotFoundError, match="kva, kva-pico, implant"):
         find_benchmark("other")
+
+
+def test_an_option_that_a_benchmark_does_not_take_is_refused() -> None:
+    """Before anything is started; the message lists those that it takes."""
+    refuse_options("soak", find_benchmark("soak"), {"minutes": 1.0, "engines": 2})
+    with pytest.raises(ConfigError, match="kva takes no --minutes"):
+        refuse_options("kva", find_benchmark("kva"), {"minutes": 1.0})
+    with pytest.raises(ConfigError) as refused:
+        refuse_options("swap", find_benchmark("swap"), {"minutes": 1.0})
+    assert refused.value.hint == "it takes: --engines, --kind, --swaps, --agents"
+    with pytest.raises(ConfigError, match="no swap of kind 'whole'"):
+        run_swap(lambda _: None, kind="whole")
 
 
 def test_a_side_keeps_its_model_and_measures_in_its_own_process() -> None:
