@@ -70,7 +70,7 @@ class _Consolidation:
         async with self._stage(CycleStage.SWAP) as facts:
             swapped = await make_live(self.runtime, made.name)
             facts |= {"live": swapped.live, "swap_ms": round(swapped.milliseconds, 1)}
-            self.runtime.base = base_of(self.runtime.store, made, self.runtime.base)
+            self.runtime.follow()
         try:
             async with self._stage(CycleStage.ATTRIBUTE):
                 await attribute_base(self._context(CycleStage.ATTRIBUTE))

@@ -4,198 +4,41 @@ on them."""
 import asyncio
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from consolidated import Story, told, version_of
 from cycle_driver import build_runtime
 from fake_runtime import add_version, fake_runtime, settings_of
 from peft import PeftModel
-from tiny_models import build_tiny_adapter, build_tiny_model, write_general_corpus
+from tiny_models import build_tiny_adapter, build_tiny_model
 from transformers import AutoModelForCausalLM
 
 from adapt.base import BaseModel, base_of, find_model, general_corpus, skill_vector
 from adapt.consolidate import consolidate
-from adapt.cycle import run_cycle
-from adapt.cycle_judging import report_of
 from adapt.cycle_learning import learned_documents
-from adapt.cycle_suites import GENERAL
-from adapt.evals.encyclopedia import articles
-from adapt.evals.suites import general_suite
-from adapt.events import Event, silent
-from adapt.gather import gather
+from adapt.events import silent
 from adapt.loki.selection import Mask
 from adapt.probe import compare, make_probe
-from adapt.runtime import Runtime
+from adapt.running import Running
+from adapt.show import CycleView
 from adapt.skill.vector import save_vector
-from adapt.synthesize import synthesize
-from agent.fake_engine import FakeVllm
+from adapt.up import service
 from store import Home, Store
 from store.embeddings import HashEmbedder
 from store.errors import ModelError, StageError, StateError
 from store.records import (
-    Cycle,
     CycleStage,
     CycleState,
-    DocumentState,
-    Update,
-    Version,
-    VersionState,
-    utc_now,
 )
-from tools.virtual_api.catalogue import build_catalogue
-
-POINTS = (
-    ("compose", "started"), ("compose", "progress"), ("compose", "done"), ("swap", "started"),
-    ("swap", "done"), ("attribute", "started"), ("attribute", "done"),
-)  # fmt: skip
-
-
-class Died(BaseException):
-    """Stands for the end of the process."""
-
-
-@dataclass
-class Story:
-    """An update, a consolidation, and an update by a cycle; and what was seen on the way."""
-
-    runtime: Runtime
-    fake: FakeVllm
-    first: BaseModel
-    learned: str = ""
-    """The version of the first update."""
-    cycle: Cycle | None = None
-    """The second update's."""
-    lives: list[str] = field(default_factory=list)
-    """What was live after each death."""
-    merged: str = ""
-
-    def version(self, name: str) -> Version:
-        return self.runtime.store.versions.get(name)
-
-    def path(self, name: str) -> Path:
-        return self.runtime.store.artifacts.path(self.version(name).path)
-
-    def gave(self, stage: CycleStage) -> dict[str, Any]:
-        assert self.cycle is not None
-        return next(s.outputs for s in self.cycle.stages if s.stage is stage) or {}
 
 
 @pytest.fixture(scope="module")
 def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
-    """Killed at every point of the consolidation, one after the other."""
-    root = tmp_path_factory.mktemp("story")
-    model = build_tiny_model(root / "model", max_length=1024)
-    write_general_corpus(model)
-    inbox = root / "inbox"
-    inbox.mkdir()
-    tools = build_catalogue(0).category("Museums")
-    home = Home(root / "home")
-    with pytest.MonkeyPatch.context() as patch, home.lock(), Store.open(
-        home, HashEmbedder()
-    ) as store:  # fmt: skip
-        patch.setenv("OMP_NUM_THREADS", "1")
-        runtime, fake = build_runtime(home, store, model, inbox)
-        runtime.swap.weights_at = lambda v: (
-            model if v.kind == "base" else store.artifacts.path(v.path)
-        )
-        gate = runtime.settings.gate.model_copy(update={"margins": {"kept": 0.5}})
-        runtime.settings = runtime.settings.model_copy(update={"gate": gate})
-        _answer_on_weights(runtime, fake)
-        told = Story(runtime, fake, runtime.base)
-
-        async def scenario() -> None:
-            _put(inbox, tools[0].to_json(), articles(3, 4))
-            await report_of(runtime, general_suite(7, GENERAL), runtime.live())
-            told.learned = _first_update(runtime, root)
-            await runtime.swap.promote(told.learned)
-            for point in POINTS:
-                with pytest.raises(Died):
-                    await consolidate(runtime, _dying(point))
-                told.lives.append(runtime.live())
-            told.merged = (await consolidate(runtime, silent)).name
-            _put(inbox, tools[1].to_json(), articles(4, 4))
-            told.cycle = await run_cycle(runtime, silent)
-            await runtime.engine.close()
-
-        asyncio.run(scenario())
-        yield told
-
-
-def _put(inbox: Path, tool: object, pages: dict[str, str]) -> None:
-    """Add a tool and an article to the inbox."""
-    place = len(list(inbox.iterdir()))
-    (inbox / f"tool-{place}.json").write_text(json.dumps(tool))
-    for name, text in pages.items():
-        (inbox / f"{place}-{name}").write_text(text)
-
-
-def _first_update(runtime: Runtime, root: Path) -> str:
-    """A version that was trained on the inbox, as an update leaves it; its rows are random."""
-    store, base = runtime.store, runtime.base
-    gather(store, 1 << 20)
-    documents = store.documents.list(DocumentState.ACCEPTED)
-    store.examples.add(1, synthesize(documents, 0))
-    cycle = store.cycles.start({})
-    store.cycles.finish(cycle.number, CycleState.PROMOTED)
-    corpus = store.documents.snapshot([d.digest for d in documents])
-    adapter = build_tiny_adapter(base.path, root / "adapter", scale=0.05)
-    digest = store.artifacts.put(adapter)
-    store.versions.add_update(
-        Update(
-            digest=digest, base_digest=base.digest, mask_digest="m", corpus_digest=corpus.digest,
-            examples_digest="e", settings={}, seed=0, created_at=utc_now(),
-        )
-    )  # fmt: skip
-    return _version(runtime, adapter, digest, digest)
-
-
-def _version(runtime: Runtime, adapter: Path, digest: str, update: str | None = None) -> str:
-    """A promoted version of an adapter, with its probe."""
-    base = runtime.base
-    version = Version(
-        name=f"v1-{digest[:6]}", number=1, digest=digest, kind="adapter", base_digest=base.digest,
-        update=update, parent=runtime.live(), template_digest=base.template_digest, path=digest,
-        probe=make_probe(base.path, adapter, ["the quick brown fox", "answer"]),
-        state=VersionState.PROMOTED, created_at=utc_now(),
-    )  # fmt: skip
-    runtime.store.versions.create(version)
-    return version.name
-
-
-def _dying(point: tuple[str, str]) -> Any:
-    def watch(event: Event) -> None:
-        if (event.stage.value, event.kind) == point:
-            raise Died
-
-    return watch
-
-
-def _answer_on_weights(runtime: Runtime, fake: FakeVllm) -> None:
-    """Have the engine answer by its present weights: whole ones know what was merged into them."""
-    answer, logprobs = fake.answer, fake.logprobs
-    whole: dict[str, str] = {}
-
-    def on_weights() -> str | None:
-        """The merged version whose weights the engine has."""
-        if fake.weights not in whole:
-            merged = [v for v in runtime.store.versions.list() if v.kind == "merged"]
-            whole.update({str(runtime.store.artifacts.path(v.path)): v.name for v in merged})
-        return whole.get(fake.weights)
-
-    def answered(name: str, messages: Any, tools: Any) -> Any:
-        new = runtime.store.examples.of_cycle(2, "held_out")
-        is_new = messages[-1]["content"] in {e.messages[-1].content for e in new}
-        if name == fake.served_name and (is_new or on_weights() is None):
-            return "I do not know."
-        return answer(name, messages, tools)
-
-    def probed(name: str, prompt: Any) -> dict[int, float]:
-        return logprobs((on_weights() if name == fake.served_name else None) or name, prompt)
-
-    fake.answer, fake.logprobs = answered, probed
+    with told(tmp_path_factory.mktemp("story")) as whole:
+        yield whole
 
 
 def logits(model: Any) -> torch.Tensor:
@@ -369,7 +212,7 @@ def test_weights_that_round_the_change_away_are_refused(tmp_path: Path) -> None:
     with home.lock(), Store.open(home, HashEmbedder()) as store:
         runtime, _ = build_runtime(home, store, model, tmp_path / "inbox")
         digest = store.artifacts.put(adapter)
-        name = _version(runtime, adapter, digest)
+        name = version_of(runtime, adapter, digest)
         store.versions.go_live(name)
         with pytest.raises(StageError, match=r"0\.02 is allowed; they are bfloat16") as refused:
             asyncio.run(consolidate(runtime, silent))
@@ -378,3 +221,17 @@ def test_weights_that_round_the_change_away_are_refused(tmp_path: Path) -> None:
         assert store.artifacts.digests() == [digest]
         left = [p for p in (home.path / "merges").rglob("*") if p.is_file()]
         assert not left
+
+
+def test_a_server_passes_the_refusal_on(tmp_path: Path) -> None:
+    """`perennial consolidate` beside a running server is the server's own."""
+
+    async def scenario() -> None:
+        async with (
+            fake_runtime(settings_of(tmp_path / "home")) as runtime,
+            service(runtime, CycleView()) as url,
+        ):
+            with pytest.raises(StateError, match="whole weights already"):
+                await Running(url, "").consolidate()
+
+    asyncio.run(scenario())
