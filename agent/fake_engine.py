@@ -1,13 +1,14 @@
 """A stand-in for vLLM at the HTTP seam: a transport that answers as the server would.
 
 For tests that need an engine's protocol but no model: `Engine(Path("-"), transport=FakeVllm(f))`.
-Keeps the loaded adapters, records every request, answers from a function, and fails on command.
+Keeps the loaded adapters, records every request, answers from a function, and fails on command: it
+dies, hangs, refuses, is slow, cuts a stream, or comes back without what it held.
 It runs no model and checks no schema; the real server is tested in tests/agent/test_serve.py.
 """
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +21,7 @@ Logprobs = Callable[[str, Any], dict[int, float]]
 """(model, prompt) -> log-probability by token id of the next token."""
 
 
+_POLL_S = 0.005
 _WEIGHTS = ("/pause", "/resume", "/collective_rpc", "/reset_prefix_cache")
 
 
@@ -33,9 +35,13 @@ class FakeVllm(httpx.AsyncBaseTransport):
     delay_s: float = 0.0
     """How long each chat takes: requests in flight can be made to overlap a swap."""
     word_delay_s: float = 0.0
-    """Pause after each streamed word: an answer cannot be over before its client has left."""
+    """Pause between streamed words: an answer cannot be over before its client has left."""
     down: bool = False
-    """True: nothing answers, as when the process is dead."""
+    """True: nothing answers, and what was being answered breaks off, as when the process dies."""
+    hangs: bool = False
+    """True: it says that it is well, and gives no token until this is False again."""
+    cut_after: int | None = None
+    """Words after which the next streamed answer breaks off."""
     adapters: dict[str, str] = field(default_factory=dict)
     """Path by name of what is loaded."""
     weights: str = ""
@@ -48,6 +54,12 @@ class FakeVllm(httpx.AsyncBaseTransport):
     def fail(self, path: str, status: int = 500, words: str = "told to fail") -> None:
         """Refuse the next request whose path ends in `path`, with the engine's error shape."""
         self._failures.append((path, status, words))
+
+    def restart(self) -> None:
+        """Be as after a start of the process: up, on the first weights, without adapters."""
+        self.down = self.hangs = self.paused = False
+        self.adapters.clear()
+        self.weights = ""
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Answer one request as vLLM would."""
@@ -74,13 +86,21 @@ class FakeVllm(httpx.AsyncBaseTransport):
             await asyncio.sleep(0.001)
         if path.endswith("lora_adapter"):
             return self._adapter(path, body)
+        await self._alive(request)
         if body.get("model") not in (self.served_name, *self.adapters):
             return _error(404, f"The model `{body.get('model')}` does not exist.")
         if path == "/v1/completions":
             return self._complete(body)
         if path == "/v1/chat/completions":
-            return await self._chat(body)
+            return await self._chat(request, body)
         return _error(404, "Not Found")
+
+    async def _alive(self, request: httpx.Request) -> None:
+        """Wait while it hangs; ReadError when it has died meanwhile."""
+        while self.hangs and not self.down:
+            await asyncio.sleep(_POLL_S)
+        if self.down:
+            raise httpx.ReadError("Connection reset by peer", request=request)
 
     def _adapter(self, path: str, body: dict[str, Any]) -> httpx.Response:
         name = body["lora_name"]
@@ -135,8 +155,9 @@ class FakeVllm(httpx.AsyncBaseTransport):
             places.append({str(t): {"logprob": all_.get(t, -100.0)} for t in kept})
         return {"prompt_token_ids": ids, "prompt_logprobs": places}
 
-    async def _chat(self, body: dict[str, Any]) -> httpx.Response:
+    async def _chat(self, request: httpx.Request, body: dict[str, Any]) -> httpx.Response:
         await asyncio.sleep(self.delay_s)
+        await self._alive(request)
         said = self.answer(body["model"], body["messages"], body.get("tools") or [])
         text, calls = (said, []) if isinstance(said, str) else ("", _calls(said))
         finish = "tool_calls" if calls else "stop"
@@ -145,7 +166,15 @@ class FakeVllm(httpx.AsyncBaseTransport):
             "completion_tokens": len(text.split()) + len(calls),
         }
         if body.get("stream"):
-            stream = _Events(body["model"], text, calls, finish, usage, self.word_delay_s)
+            cut, self.cut_after = self.cut_after, None
+
+            async def before(word: int) -> None:
+                await asyncio.sleep(self.word_delay_s if word else 0.0)
+                if word == cut:
+                    raise httpx.ReadError("Connection reset by peer", request=request)
+                await self._alive(request)
+
+            stream = _Events(body["model"], text, calls, finish, usage, before)
             return httpx.Response(200, headers={"content-type": "text/event-stream"}, stream=stream)
         message = {"role": "assistant", "content": text or None, "tool_calls": calls}
         choice = {"index": 0, "message": message, "finish_reason": finish}
@@ -168,16 +197,16 @@ class _Events(httpx.AsyncByteStream):
 
     def __init__(
         self, model: str, text: str, calls: list[dict[str, Any]], finish: str, usage: Message,
-        word_delay_s: float,
+        before: Callable[[int], Awaitable[None]],
     ) -> None:  # fmt: skip
         self._model, self._text, self._calls = model, text, calls
-        self._finish, self._usage, self._word_delay_s = finish, usage, word_delay_s
+        self._finish, self._usage, self._before = finish, usage, before
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         yield self._event({"role": "assistant", "content": ""})
         for i, word in enumerate(self._text.split(" ") if self._text else []):
+            await self._before(i)
             yield self._event({"content": word if i == 0 else f" {word}"})
-            await asyncio.sleep(self._word_delay_s)
         for index, call in enumerate(self._calls):
             whole = call["function"]["arguments"]
             half = len(whole) // 2
