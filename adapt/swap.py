@@ -183,8 +183,10 @@ class Swapper:
             live = self.store.versions.live()
             if live is None:
                 return
-            if member.weights != self.hands.line_of(live).name:
+            line = self.hands.line_of(live)
+            if member.weights != line.name:
                 # Started by somebody else, on other weights than those that are live.
+                await self.hands.verify(line)
                 await self.hands.replace(member, live)
             await self.hands.hold(member, live)
             await self.hands.prove(member, live)

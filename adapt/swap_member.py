@@ -51,14 +51,19 @@ class Hands:
             return self.store.versions.first()
         return version
 
+    async def verify(self, version: Version) -> None:
+        """IntegrityError when a version's bytes are not those recorded; the base has no record."""
+        if version.kind != "base":
+            # In a thread: every stream of this process would stand still while it reads.
+            await asyncio.to_thread(self.store.artifacts.verify, version.path)
+
     async def hold(self, member: Member, version: Version) -> None:
         """Load an adapter, after checking that its bytes are those recorded."""
         if version.kind != "adapter":
             return
         # The engine's own word: one that was started anew behind our back has lost them.
         if version.name not in await member.engine.models():
-            # In a thread: hashing would hold up every stream.
-            await asyncio.to_thread(self.store.artifacts.verify, version.path)
+            await self.verify(version)
             await member.engine.load_adapter(version.name, self.store.artifacts.path(version.path))
         member.adapters.add(version.name)
 
@@ -112,12 +117,11 @@ class Hands:
     async def replace(self, member: Member, version: Version) -> Replaced:
         """Put the weights of a version into a running engine, hold the version, and prove it.
 
-        The member must be idle and out of the fleet. Its adapters are gone afterwards.
+        The member must be idle and out of the fleet, and the weights verified. Its adapters are
+        gone afterwards.
         """
         line, took = self.line_of(version), Replaced()
         path = self.weights_at(line)
-        if line.kind == "merged":
-            await asyncio.to_thread(self.store.artifacts.verify, line.path)
         for name in sorted(member.adapters):
             await self.drop(member, name)
         engine, began = member.engine, time.perf_counter()

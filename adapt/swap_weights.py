@@ -26,15 +26,16 @@ Took = dict[str, Any]
 async def replace_weights(swapper: "Swapper", version: Version, flip: Flip) -> Took:
     """Have all engines serve `version`, and flip the alias in between. The fields of a Swapped."""
     members = swapper.fleet.ready
+    # Gigabytes are read: before the door is shut.
+    await swapper.hands.verify(swapper.hands.line_of(version))
     if len(members) == 1:
         return await _alone(swapper, members[0], version, flip)
     return await _in_turn(swapper, members, version, flip)
 
 
 async def _alone(swapper: "Swapper", member: Member, version: Version, flip: Flip) -> Took:
-    old = swapper.store.versions.live()
+    old, shut = swapper.store.versions.live(), time.perf_counter()
     async with swapper.door.shut(swapper.drain_s):
-        shut = time.perf_counter()
         # Runs that did not come through the door: of the command line, of the demo.
         if not await _unpinned(swapper, version):
             raise BusyError(
@@ -110,6 +111,7 @@ async def _back(swapper: "Swapper", member: Member, old: Version | None) -> None
     """The old weights and the old version, proved; an engine that cannot is started again."""
     try:
         if old is not None:
+            await swapper.hands.verify(swapper.hands.line_of(old))
             await swapper.hands.replace(member, old)
             member.ready = True
             return
