@@ -155,23 +155,25 @@ def _timed(swaps: Sequence[Swap], restarts: Sequence[Restart]) -> dict[str, Any]
     took = [s.swapped for s in swaps]
     slow = statistics.median(r.seconds for r in restarts)
     flip = max(s.flip_ms for s in took)
-    # What clients wait for: the flip, or where a single engine changes its weights all of that.
-    waits = max(max(s.flip_ms, s.held_ms) for s in took)
+    # An engine that is given other weights stands still; for an adapter there is only the flip.
+    pause = max(s.paused_ms or s.flip_ms for s in took)
     whole = statistics.median(s.seconds for s in swaps)
     found = {
         "flip_ms_median": round(statistics.median(s.flip_ms for s in took), 2),
         "flip_ms_max": round(flip, 2),
         "swap_ms_median": round(1000 * whole, 1),
         "swap_ms_max": round(1000 * max(s.seconds for s in swaps), 1),
-        "restart_over_wait": round(1000 * slow / waits),
+        "restart_over_pause": round(1000 * slow / pause),
         "restart_over_swap": round(slow / whole, 1),
     }
     if any(s.reload_ms for s in took):
+        held = max(s.held_ms for s in took)
         found |= {
-            "held_ms_max": round(max(s.held_ms for s in took), 1),
+            "held_ms_max": round(held, 1),
             "held_ms_median": round(statistics.median(s.held_ms for s in took), 1),
             "paused_ms_median": round(statistics.median(s.paused_ms for s in took), 1),
             "reload_ms_median": round(statistics.median(s.reload_ms for s in took), 1),
+            "restart_over_held": round(1000 * slow / held) if held else None,
             "pause_over_reload_max": round(max(s.paused_ms / s.reload_ms for s in took), 3),
         }
     return found

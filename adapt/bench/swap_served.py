@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from adapt.assistant import open_assistant
+from adapt.assistant import Assistant, open_assistant
 from adapt.base import BaseModel
 from adapt.bench import Progress
 from adapt.bench.swap_load import Answer
@@ -27,9 +27,10 @@ from adapt.swap_member import Common
 from adapt.up import application
 from agent.config import load_settings
 from agent.engine import Delta, Engine
-from agent.history import USUAL, Wire, to_wire
+from agent.history import USUAL
 from agent.runs import Agent
 from agent.serve import EngineProcess
+from agent.state import Token
 from tools.calculate import Calculate
 from tools.registry import Registry
 from tools.virtual import Sessions, virtual_tools
@@ -58,8 +59,9 @@ class Swap:
 class Served:
     """The assistant at `url`, and its runtime."""
 
-    def __init__(self, runtime: Runtime, agent: Agent, shown: list[Wire], url: str) -> None:
-        self.runtime, self.agent, self.shown, self.url = runtime, agent, shown, url
+    def __init__(self, runtime: Runtime, assistant: Assistant, url: str) -> None:
+        self.runtime, self.agent, self.url = runtime, assistant.agent, url
+        self.registry = assistant.registry
         self.lags: list[tuple[float, float]] = []
         """How late the event loop was: (moment, seconds)."""
 
@@ -77,11 +79,13 @@ class Served:
             episode = self.runtime.store.episodes.get(answer.episode)
             await self.runtime.swap.promote(answer.version)
             last = episode.steps >= self.agent.settings.max_steps
-            reply = await self.runtime.engine.chat(
-                answer.version, to_wire(episode.messages[:-1]), None if last else self.shown,
-                max_tokens=self.agent.settings.max_tokens,
-            )  # fmt: skip
-            if reply.content.strip() or reply.tool_calls:
+            settings = self.agent.settings.model_copy(update={"max_steps": 1 if last else 2})
+            again = Agent(self.runtime.engine, settings).stream(
+                episode.messages[:-1], self.registry, answer.version
+            )
+            # Streamed, as it was then: vLLM's parser of streams drops what it cannot read.
+            said = "".join([event.text async for event in again if isinstance(event, Token)])
+            if said.strip():
                 found.append(f"{answer.question}: an empty answer of {answer.version}")
         return found
 
@@ -118,7 +122,7 @@ async def served(folder: Path, engines: int, progress: Progress) -> AsyncIterato
         runtime.swap.common = Common((USUAL,), shown)
         app = application(runtime, assistant, Worker(runtime))
         async with serving(app, "127.0.0.1", 0) as url:
-            yield Served(runtime, assistant.agent, shown, url)
+            yield Served(runtime, assistant, url)
 
 
 def _few_tools() -> Registry:

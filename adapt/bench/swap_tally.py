@@ -65,8 +65,9 @@ def calm(swaps: Sequence[Window], begin: float, end: float) -> list[list[Window]
     found: list[list[Window]] = []
     since = begin
     for start, stop in swaps:
-        length = stop - start
-        count = int((start - since) / length)
+        # A swap that lasts longer than the calm is held against all of it.
+        length = min(stop - start, start - since)
+        count = int((start - since) / length) if length > 0 else 0
         found.append([(since + i * length, since + (i + 1) * length) for i in range(count)])
         since = min(stop + AFTER_S, end)
     return found

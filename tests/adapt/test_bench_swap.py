@@ -82,6 +82,11 @@ def test_the_calm_is_filled_and_keeps_off_the_swaps() -> None:
     assert 9.6 < second[-1][1] <= 10.0
 
 
+def test_a_swap_longer_than_the_calm_is_held_against_all_of_it() -> None:
+    """And one that begins before the calm does has nothing to be held against."""
+    assert calm([(2.0, 9.0), (9.5, 10.0)], 0.0, 12.0) == [[(0.0, 2.0)], []]
+
+
 @pytest.mark.parametrize(
     ("changed", "wrong"),
     [
