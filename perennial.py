@@ -143,6 +143,28 @@ def consolidate(context: typer.Context) -> None:
 
 
 @app.command()
+def backup(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(help="The file to write; it must not be there yet.")],
+) -> None:
+    """Write the whole home into one file, also while it is served."""
+    from adapt.commands.backup import backup
+
+    raise typer.Exit(backup(context.obj, file))
+
+
+@app.command()
+def restore(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(help="What `perennial backup` wrote.")],
+) -> None:
+    """Fill a new, empty --home from a backup; every digest is checked before."""
+    from adapt.commands.backup import restore
+
+    raise typer.Exit(restore(context.obj, file))
+
+
+@app.command()
 def bench(
     context: typer.Context,
     name: str,
