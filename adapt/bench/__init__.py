@@ -21,6 +21,8 @@ BENCHMARKS = {
     "kva-pico": "adapt.bench.kva:run_pico",
     "implant": "adapt.bench.implant:run",
     "eval": "adapt.bench.evals:run",
+    "store": "adapt.bench.store:run",
+    "merge": "adapt.bench.merge:run",
     "swap": "adapt.bench.swap:run",
     "soak": "adapt.bench.soak:run",
 }
