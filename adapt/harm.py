@@ -20,7 +20,7 @@ others, and is a sign, which no change of scale can bias.
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -146,11 +146,16 @@ class Evidence:
         return max(self.findings, key=lambda f: f.e_value).words()
 
 
-def weigh(new: Arm, old: Arm, block: int) -> Evidence:
+def weigh(new: Arm, old: Arm, block: int, *, beside: bool = True) -> Evidence:
     """The evidence so far. `block` runs of the other version stand beside each of the new one;
-    it is fixed before the first."""
+    it is fixed before the first.
+
+    `beside`: both were served at the same time. Else their pace is told and proves nothing: what
+    else the machine did then and does now would count as the version's.
+    """
     found = [_rate(name, new.values[name], old.values[name], block) for name in RATES]
-    return Evidence((*found, _slowness(new, old, block)))
+    slowness = _slowness(new, old, block)
+    return Evidence((*found, slowness if beside else replace(slowness, e_value=1.0)))
 
 
 def _rate(measure: str, new: Sequence[float], old: Sequence[float], block: int) -> Finding:

@@ -4,7 +4,7 @@
 """
 
 import json
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
@@ -59,14 +59,16 @@ def find_running(settings: Settings) -> "Running | None":
         )
     secret = settings.server.api_key
     key = secret.get_secret_value() if secret else ""
-    return Running(status["url"], key)
+    return Running(status["url"], key, status.get("engines", []))
 
 
 class Running:
-    """A running server, by its URL."""
+    """A running server, by its URL. `engines` are its fleet's members, as they tell of
+    themselves."""
 
-    def __init__(self, url: str, key: str) -> None:
+    def __init__(self, url: str, key: str, engines: Sequence[Json] = ()) -> None:
         self.url = url
+        self.engines = engines
         self._headers = {"Authorization": f"Bearer {key}"} if key else {}
 
     async def status(self) -> Json:

@@ -119,13 +119,35 @@ async def service(runtime: Runtime, view: CycleView) -> AsyncIterator[str]:
             async with serving(app, server.host, server.port, DRAIN_S) as url:
                 # A name for every interface is no address to call.
                 local = url.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")
-                runtime.home.write_status({"url": local, "pid": os.getpid()})
-                worker.start()
-                yield url
+                with _published(runtime, local):
+                    worker.start()
+                    yield url
         finally:
             warm.cancel()
             await worker.stop()
             (runtime.home.run / "status.json").unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _published(runtime: Runtime, url: str) -> Iterator[None]:
+    """What other processes need to reach the server and its engines, kept true after swaps."""
+    before = runtime.swap.after
+
+    def publish() -> None:
+        members = [member.told() for member in runtime.engine.members]
+        runtime.home.write_status({"url": url, "pid": os.getpid(), "engines": members})
+
+    async def after() -> None:
+        publish()
+        if before:
+            await before()
+
+    publish()
+    runtime.swap.after = after
+    try:
+        yield
+    finally:
+        runtime.swap.after = before
 
 
 async def _warm(assistant: Assistant) -> None:

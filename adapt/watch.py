@@ -70,7 +70,8 @@ class View:
 
     def evidence(self) -> Evidence:
         """The evidence of harm so far."""
-        return weigh(self.new, self.old, self.block)
+        beside = self.trial.kind == "canary"
+        return weigh(self.new, self.old, self.block, beside=beside)
 
     def _take(self, arm: Arm, episode: Episode) -> None:
         arm.add(episode, counts=self.trial.kind == "watch" or self._began_in_it(episode))

@@ -399,7 +399,11 @@ def test_a_run_on_a_home_asks_the_server_that_holds_it_and_keeps_the_report(
     ):
         socket = Path(short) / "engine.sock"
         engine.named = MODEL
-        home.write_status({"url": "http://127.0.0.1:9", "pid": os.getpid(), "engine": str(socket)})
+        told = {
+            "name": "engine", "place": str(socket), "ready": True, "served": "base",
+            "weights": "base", "adapters": [MODEL],
+        }  # fmt: skip
+        home.write_status({"url": "http://127.0.0.1:9", "pid": os.getpid(), "engines": [told]})
         ran = run("run", "general", "--limit", 24, "--json")
         assert ran.code == 0 and ran.json["version"] == MODEL and len(engine.asked) == 24
         ran_base = run("run", "general", "--limit", 24, "--version", base.name)

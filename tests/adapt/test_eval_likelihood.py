@@ -53,7 +53,11 @@ def run(
         answering(fake, Path(short) / "engine.sock") as socket,
         home.lock(),
     ):
-        address = {"url": "http://127.0.0.1:9", "pid": os.getpid(), "engine": str(socket)}
+        told = {
+            "name": "engine", "place": str(socket), "ready": True, "served": base.name,
+            "weights": base.name, "adapters": ["tested", "older"],
+        }  # fmt: skip
+        address = {"url": "http://127.0.0.1:9", "pid": os.getpid(), "engines": [told]}
         home.write_status(address)
         yield eval_command(capsys, monkeypatch, home.path)
 

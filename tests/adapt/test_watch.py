@@ -81,6 +81,7 @@ def test_load_is_not_slowness() -> None:
     assert of(weigh(arm(*same), arm(*quiet, *busy), 1), SLOW) <= 1.0
     slow = [episode(n, seconds=10.0, load=1) for n in range(60)]
     assert of(weigh(arm(*slow), arm(*quiet, *busy), 1), SLOW) > 1e6
+    assert of(weigh(arm(*slow), arm(*quiet, *busy), 1, beside=False), SLOW) == 1.0
 
 
 def test_thumbs_down_are_compared_among_rated_runs() -> None:
@@ -222,7 +223,9 @@ def test_a_restart_forgets_nothing(tmp_path: Path) -> None:
             await it.until(lambda: it.runtime.live() == BASE.version_name)
             (trial,) = it.runtime.store.trials.list()
             alone = int(trial.words.split("(")[1].split()[0])
-            assert alone == sum(e.version == name for e in it.runtime.store.episodes.list(99))
+            # A run may end while the version is being taken back.
+            ran = sum(e.version == name for e in it.runtime.store.episodes.list(99))
+            assert alone in (ran, ran - 1)
 
     asyncio.run(scenario())
 

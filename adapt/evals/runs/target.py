@@ -102,7 +102,7 @@ async def _of_home(target: Target, starting: Starting) -> AsyncIterator[Inferenc
             yield runtime.engine
         return
     timeout_s = settings.engine.request_timeout_s
-    fleet = Fleet(Member.of(told, timeout_s) for told in (await running.status())["engines"])
+    fleet = Fleet(Member.of(told, timeout_s) for told in running.engines)
     try:
         held = await fleet.models()
         if missing := [name for name in target.names if name not in held]:
