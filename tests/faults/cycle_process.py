@@ -7,6 +7,7 @@ faults.processes, which forks it from a process that has imported all this.
 
 import asyncio
 import os
+import resource
 import sys
 import traceback
 from collections.abc import Callable
@@ -27,12 +28,16 @@ from store.records import Cycle
 WAIT_S = 0.5
 """How long a writer waits for another process; ten seconds would be ten seconds of tests."""
 
+ROOM = 8192
+"""Enough for a trainer's request, and not for an adapter."""
+
 ACTS: dict[str, Callable[[Path], object]] = {
     "kill": lambda _: kill(),
     "kill child": lambda _: kill_child(),
     "fill": fill,
     "fill masks": lambda home: fill(home / "masks"),
     "fill cycles": lambda home: fill(home / "cycles"),
+    "nearly fill cycles": lambda home: fill(home / "cycles", ROOM),
     "fill artifacts": lambda home: fill(home / "artifacts"),
     "limit": lambda _: limit(),
     "clock": lambda home: Path(os.environ["FAULT_CLOCK"]).write_text(os.environ["FAULT_JUMP"]),
@@ -45,6 +50,8 @@ def main(home: Path, model: Path, inbox: Path, where: str = "", act: str = "kill
     try:
         asyncio.run(_cycle(home, model, inbox, where, act))
     except BaseException:
+        most = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
         log_of(home).write_text(traceback.format_exc())
         sys.exit(1)
 

@@ -22,7 +22,7 @@ from adapt.events import Event
 from store.records import CycleStage
 
 BALLAST = "ballast"
-Act = Callable[[], None]
+Act = Callable[[], object]
 
 
 @dataclass
@@ -91,8 +91,8 @@ def kill_child() -> None:
             child.kill()
 
 
-def fill(folder: Path) -> None:
-    """Write until the disk of a folder is full."""
+def fill(folder: Path, room: int = 0) -> None:
+    """Write until the disk of a folder is full, or has `room` bytes left."""
     with (folder / BALLAST).open("wb", buffering=0) as file:
         for size in (1 << 16, 1 << 10, 1):
             try:
@@ -100,6 +100,7 @@ def fill(folder: Path) -> None:
                     file.write(b"\0" * size)
             except OSError:
                 continue
+        file.truncate(file.tell() - room)
 
 
 def limit() -> None:
