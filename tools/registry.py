@@ -91,14 +91,23 @@ class Registry:
         try:
             async with asyncio.timeout(timeout_s):
                 text = await self._tools[name].call(arguments, context)
+            if not isinstance(text, str):
+                raise TypeError(f"its result is no text but {type(text).__name__}")
         except ToolRetry as error:
             return _fault(str(error), max_chars)
         except ToolFailed as error:
             return _fault(str(error), max_chars, final=True)
         except TimeoutError:
             return _fault(f"{name} did not answer within {timeout_s:g} s, try again", max_chars)
-        except Exception as error:
-            # A broken tool must cost one result, never the run: the episode keeps it.
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            # Nobody cancelled us: it is the tool's own, which must not end the run without a word.
+            return _fault(f"{name} was cut off inside, try again", max_chars)
+        except (Exception, SystemExit) as error:
+            # A broken tool must cost one result, never the run: the episode keeps it. A library
+            # that ends the process would take the server along.
             said = str(error) or "no message"
             return _fault(f"{name} failed: {type(error).__name__}: {said}", max_chars, final=True)
         return ToolResult(_cut(text, max_chars), ok=True)
@@ -116,7 +125,9 @@ def _fault(message: str, max_chars: int, *, final: bool = False) -> ToolResult:
 
 
 def _cut(text: str, max_chars: int) -> str:
-    return text if len(text) <= max_chars else text[: max(max_chars - len(CUT), 0)] + CUT
+    shown = text if len(text) <= max_chars else text[: max(max_chars - len(CUT), 0)] + CUT
+    # Half a surrogate pair, as JSON may hold, can be neither sent to an engine nor stored.
+    return shown.encode(errors="replace").decode()
 
 
 def _words(spec: ToolSpec) -> str:
