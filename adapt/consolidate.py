@@ -34,8 +34,8 @@ async def consolidate(runtime: Runtime, notify: Notify) -> Version:
 
     The same call goes on with what was interrupted, at any point. StateError while a cycle or a
     canary is at work, or when the live version is whole weights already; StageError when the merged
-    weights answer otherwise than the version; BusyError when another process runs updates. The
-    live version stays on any failure.
+    weights answer otherwise than the version; IntegrityError when its bytes have changed; BusyError
+    when another process runs updates. The live version stays on any failure.
     """
     refuse_if_running(runtime)
     async with runtime.cycle_lock:
@@ -109,6 +109,11 @@ class _Consolidation:
         assert source.probe is not None, f"{source.name} was looked at before"
         runtime = self.runtime
         base = base_of(runtime.store, source, runtime.base)
+        # A sum with damaged bytes would be weights whose digest is right.
+        await asyncio.to_thread(runtime.store.artifacts.verify, source.path)
+        if base.merged:
+            below = runtime.store.versions.get(base.merged)
+            await asyncio.to_thread(runtime.store.artifacts.verify, below.path)
         child = folder / "child"
         request = {
             "model_dir": str(base.path),

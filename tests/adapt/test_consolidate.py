@@ -28,7 +28,7 @@ from adapt.skill.vector import save_vector
 from adapt.up import service
 from store import Home, Store
 from store.embeddings import HashEmbedder
-from store.errors import ModelError, StageError, StateError
+from store.errors import IntegrityError, ModelError, StageError, StateError
 from store.records import (
     CycleStage,
     CycleState,
@@ -196,6 +196,22 @@ def test_what_cannot_be_made_whole_is_refused(tmp_path: Path) -> None:
             with pytest.raises(StateError, match=f"{tried} is tried"):
                 await consolidate(runtime, silent)
             assert len(store.versions.list()) == 3
+
+    asyncio.run(scenario())
+
+
+def test_a_damaged_adapter_is_not_merged(tmp_path: Path) -> None:
+    """Weights made of it would have a digest of their own, and nothing would tell."""
+
+    async def scenario() -> None:
+        async with fake_runtime(settings_of(tmp_path / "home")) as runtime:
+            version = runtime.store.versions.list()[1]
+            runtime.store.versions.go_live(version.name)
+            file = runtime.store.artifacts.path(version.path) / "adapter.txt"
+            file.chmod(0o600)
+            file.write_text("other bytes")
+            with pytest.raises(IntegrityError, match=r"adapter\.txt differs"):
+                await consolidate(runtime, silent)
 
     asyncio.run(scenario())
 
