@@ -15,13 +15,17 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
+from sqlalchemy import text
+
 from adapt.base import PICO, find_model
 from adapt.serving import bind
 from agent.config import Settings, home_of
 from agent.serve import private_directory, socket_path
 from agent.serve_model import check_model_dir, has_nvidia_gpu
 from store import Home, Store
+from store.database import Database
 from store.errors import PerennialError
+from store.index import server_version
 
 MIN_FREE_GB = 2.0
 """Room for the environment's caches, the artifacts of some cycles, and logs."""
@@ -53,6 +57,8 @@ def examine(settings: Settings) -> list[Check]:
         Check("gpu", "ok", "NVIDIA driver found" if gpu else "none; everything runs on the CPU"),
         _disk(home),
         _tried("home", lambda: _home(home), "choose another with --home"),
+        _tried("database", lambda: _database(home), "see the message"),
+        _tried("search index", lambda: _search(home), "see the message"),
         _tried("engine socket", lambda: _socket(home), "see the message"),
         _port(settings, home),
         _tried("model", lambda: _model(settings), "choose another with --model"),
@@ -169,6 +175,25 @@ def _home(home: Home) -> str:
         counts = f"{len(store.versions.list())} versions, {len(store.cycles.list())} cycles"
     pid = home.locked_by()
     return f"{home.path}: {counts}" + (f"; in use by process {pid}" if pid else "")
+
+
+def _database(home: Home) -> str:
+    """Whether the server answers. It is only asked: looking must not make tables."""
+    if home.database_url is None:
+        return "SQLite in the home"
+    database = Database(home.database_url)
+    try:
+        with database.read() as db:
+            version = db.scalar(text("SHOW server_version"))
+    finally:
+        database.close()
+    return f"{database.place}, PostgreSQL {version}"
+
+
+def _search(home: Home) -> str:
+    if home.chroma_url is None:
+        return "Chroma in the home"
+    return f"{home.chroma_url}, Chroma {server_version(home.chroma_url)}"
 
 
 def _socket(home: Home) -> str:

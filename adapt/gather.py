@@ -7,6 +7,7 @@ encoding, shape, repetition); what a text says is data. Called by adapt.cycle an
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from tools.virtual_api.catalogue import function_name
 
 TEXT_ENDINGS = {".md", ".markdown", ".txt"}
 API_ENDINGS = {".json"}
+_AT_ONCE = 200
+"""Files that are stored in one transaction."""
 
 
 @dataclass(frozen=True)
@@ -40,26 +43,33 @@ def gather(store: Store, max_bytes: int, progress: Callable[[str], None] | None 
     """Read every source and store what is new as accepted documents."""
     added: list[str] = []
     refused: list[Refused] = []
-    known = 0
+    read = 0
     for source in store.sources.list():
-        for path in files_of(source):
-            if progress:
-                progress(str(path))
-            try:
-                document = read_document(source, path, max_bytes)
-            except DocumentError as error:
-                refused.append(Refused(str(path), error.message))
-                continue
-            if store.documents.add(document):
-                store.documents.accept(document.digest)
-                added.append(document.digest)
-            else:
-                known += 1
-    # A kill between add and accept leaves a document that is new and in no cycle yet.
+        documents = _documents(source, max_bytes, refused, progress or (lambda _: None))
+        # Some at a time: a transaction for each of a million files would take hours.
+        while some := list(islice(documents, _AT_ONCE)):
+            read += len(some)
+            added += store.documents.add_all(some)
+    known = read - len(added)
+    # What came in otherwise and was not judged yet.
     for digest in store.documents.digests(DocumentState.NEW):
         store.documents.accept(digest)
         added.append(digest)
     return Gathered(tuple(sorted(added)), tuple(refused), known)
+
+
+def _documents(
+    source: Source, max_bytes: int, refused: list[Refused], progress: Callable[[str], None]
+) -> Iterator[Document]:
+    """The usable files of a source as accepted documents; the others join `refused`."""
+    for path in files_of(source):
+        progress(str(path))
+        try:
+            document = read_document(source, path, max_bytes)
+        except DocumentError as error:
+            refused.append(Refused(str(path), error.message))
+            continue
+        yield document.model_copy(update={"state": DocumentState.ACCEPTED})
 
 
 def files_of(source: Source) -> Iterator[Path]:

@@ -2,7 +2,7 @@
 
 SQLite tells by its error codes, PostgreSQL by SQLSTATE, or in words where it refuses a connection.
 No message holds a password: drivers name hosts, users and databases only. Called by
-store/database.py only.
+store/database.py and agent/threads.py.
 """
 
 import sqlite3

@@ -20,6 +20,7 @@ from store.passages import Passage, passages_of
 from store.records import Document
 
 _COLLECTION = "passages"
+_SERVER_HINT = "start that server, or unset storage.chroma; what it holds is made again"
 _PATIENCE_S = 20
 """How long a server may take to answer a question."""
 
@@ -121,7 +122,7 @@ class PassageIndex:
             except Exception as error:  # Chroma raises many kinds, some of them from Rust
                 # A server may come back without the collection: the next use looks for it anew.
                 self._collection = None
-                hint = "start that server, or unset storage.chroma; what it holds is made again"
+                hint = _SERVER_HINT
                 if isinstance(self._place, Path):
                     hint = "stop Perennial and delete that folder; it is rebuilt from the database"
                 raise PerennialError(
@@ -148,10 +149,22 @@ class PassageIndex:
         )
 
 
+def server_version(url: str) -> str:
+    """What a Chroma server says it is. PerennialError when it does not answer as one."""
+    import httpx
+
+    try:
+        said = httpx.get(f"{url.rstrip('/')}/api/v2/version", timeout=_PATIENCE_S)
+        return str(said.raise_for_status().json())
+    except (httpx.HTTPError, ValueError) as error:
+        raise PerennialError(
+            f"the search index {url} does not answer as a Chroma server: {error}", _SERVER_HINT
+        ) from error
+
+
 def _connect(place: Path | str) -> Any:
     """A client of the folder or of the server."""
     import chromadb
-    import httpx
     from chromadb.config import Settings
 
     settings = Settings(anonymized_telemetry=False)
@@ -159,7 +172,7 @@ def _connect(place: Path | str) -> Any:
         place.mkdir(parents=True, exist_ok=True)
         return chromadb.PersistentClient(str(place), settings=settings)
     # Chroma's client waits for ever, when it is made and afterwards, for a server that hangs.
-    httpx.get(f"{place.rstrip('/')}/api/v2/heartbeat", timeout=_PATIENCE_S).raise_for_status()
+    server_version(place)
     url = urlsplit(place)
     secure = url.scheme == "https"
     port = url.port or (443 if secure else 8000)

@@ -53,7 +53,8 @@ def claim(home: Home, database: Database) -> None:
     if owner != own:
         raise ConfigError(
             f"the database {database.place} belongs to another home ({owner}, this is {own})",
-            "give each home a database of its own",
+            "give each home a database of its own; homes that see the same artifacts may share one "
+            f"by the same {home.identity.name}",
         )
 
 

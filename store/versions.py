@@ -7,6 +7,7 @@ and the command line.
 """
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 from sqlalchemy import Connection, func, insert, select
 from sqlalchemy import update as change
@@ -23,6 +24,11 @@ from store.records import (
 )
 from store.tables import aliases, moment, pack, skill_vectors, unpack, updates, versions
 
+_LIVE_ROW = (
+    select(versions.c.record, versions.c.state)
+    .join(aliases, aliases.c.version == versions.c.name)
+    .where(aliases.c.name == LIVE)
+)
 _NAMED = 20
 _STATES = (
     VersionState.CANARY, VersionState.LIVE, VersionState.RETIRED, VersionState.ROLLED_BACK
@@ -95,12 +101,8 @@ class Versions:
     def live(self) -> Version | None:
         """The version that the alias points at, None before the first go_live."""
         with self._database.read() as db:
-            row = db.execute(
-                select(versions.c.record, versions.c.state)
-                .join(aliases, aliases.c.version == versions.c.name)
-                .where(aliases.c.name == LIVE)
-            ).one_or_none()
-        return None if row is None else unpack(Version, row.record, state=row.state)
+            row = db.execute(_LIVE_ROW).one_or_none()
+        return None if row is None else _unpacked(row.record, row.state)
 
     def move(self, name: str, state: VersionState) -> None:
         """Change the state of a version that is not live. Raises StateError."""
@@ -218,6 +220,12 @@ class Versions:
                 select(versions.c.record, versions.c.state).order_by(versions.c.number)
             ).all()
         return [unpack(Version, row.record, state=row.state) for row in rows]
+
+
+@lru_cache(maxsize=8)
+def _unpacked(record: str, state: str) -> Version:
+    """The version of a row. Kept, as every run of the agent asks for the same, which is frozen."""
+    return unpack(Version, record, state=state)
 
 
 def _get(db: Connection, name: str) -> Version:

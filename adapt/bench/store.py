@@ -7,20 +7,23 @@ PostgreSQL server of its own that waits for the disk as usual. Rows that are onl
 are copied inside the database. `documents=` makes it smaller. Called by `perennial bench store`.
 """
 
+import os
+import sqlite3
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import quantiles
 from typing import Any
 
+import psycopg
 from sqlalchemy import insert, text
 
 from adapt.bench.postgres import temporary_server
 from adapt.bench.store_cycle import NEW, Place, cycle_rows, open_store
-from store import Store
+from store import Home, Store
 from store.alias import Flip
 from store.errors import NotFoundError
 from store.records import Probe, Version, VersionState, digest_of
@@ -36,7 +39,8 @@ Progress = Callable[[str], None]
 
 
 def run(progress: Progress, documents: int = DOCUMENTS) -> dict[str, Any]:
-    """Rows of `lookups` (ms) and of `cycle` (seconds, and MB that the process took at its most)."""
+    """Rows of `lookups` (ms by the clock, and of this process's own time, which other work on the
+    machine does not change) and of `cycle` (seconds, and MB that the process took at its most)."""
     lookups: list[dict[str, Any]] = []
     cycle: list[dict[str, Any]] = []
     without = ""
@@ -54,6 +58,7 @@ def run(progress: Progress, documents: int = DOCUMENTS) -> dict[str, Any]:
                 without = str(error)
     worst = max(row["p99_ms"] for row in lookups if row["what"] == "live version")
     found = {
+        "load": round(os.getloadavg()[0], 1),
         "versions": VERSIONS, "documents": documents, "new_documents": NEW,
         "live_lookup_p99_ms": worst, "wanted_p99_ms": 1.0, "fast_enough": worst <= 1.0,
         "lookups": lookups, "cycle": cycle,
@@ -76,23 +81,18 @@ def _lookups(place: Place) -> list[dict[str, Any]]:
     with open_store(place) as store:
         _fill_versions(store)
         store.versions.roll_back()
-        bare = text(
-            "SELECT record, state FROM versions JOIN aliases ON aliases.version = versions.name "
-            "WHERE aliases.name = 'live'"
-        )
-
-        def select() -> None:
-            with store.database.read() as db:
-                db.execute(bare).one()
 
         def flip() -> None:
             store.versions.go_live(names[flip_to.pop()])
 
         names = [version_of(number).name for number in (VERSIONS - 2, VERSIONS - 1)]
         flip_to = [0, 1] * 100
-        rows = [
-            _timed("live version", store.versions.live, LOOKUPS),
-            _timed("the same in bare SQL", select, LOOKUPS),
+        with _bare_lookup(place) as bare:
+            rows = [
+                _timed("live version", store.versions.live, LOOKUPS),
+                _timed("the same by the driver alone", bare, LOOKUPS),
+            ]
+        rows += [
             _timed("version by name", lambda: store.versions.get(names[0]), LOOKUPS // 10),
             _timed("what a roll back leads to", store.versions.before_live, 100),
             _timed("flip of the alias", flip, 200),
@@ -100,19 +100,39 @@ def _lookups(place: Place) -> list[dict[str, Any]]:
     return rows
 
 
+@contextmanager
+def _bare_lookup(place: Place) -> Iterator[Callable[[], object]]:
+    """The row of the live version by the driver of the database, without anything of ours."""
+    query = (
+        "SELECT record, state FROM versions JOIN aliases ON aliases.version = versions.name "
+        "WHERE aliases.name = 'live'"
+    )
+    folder, url = place
+    if url is None:
+        with closing(sqlite3.connect(Home(folder).database, isolation_level=None)) as file:
+            yield lambda: file.execute(query).fetchone()
+    else:
+        with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as server:
+            yield lambda: server.execute(query).fetchone()
+
+
 def _timed(what: str, ask: Callable[[], object], times: int) -> dict[str, Any]:
     taken: list[float] = []
+    own: list[float] = []
     for _ in range(times):
-        began = time.perf_counter()
+        began, spent = time.perf_counter(), time.thread_time()
         ask()
         taken.append(1000 * (time.perf_counter() - began))
-    cuts = quantiles(taken, n=100)
+        own.append(1000 * (time.thread_time() - spent))
+    cuts, own_cuts = quantiles(taken, n=100), quantiles(own, n=100)
     return {
         "what": what,
         "times": times,
         "p50_ms": cuts[49],
         "p99_ms": cuts[98],
         "max_ms": max(taken),
+        "p50_cpu_ms": own_cuts[49],
+        "p99_cpu_ms": own_cuts[98],
     }
 
 
