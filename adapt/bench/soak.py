@@ -33,8 +33,8 @@ from adapt.bench.swap_tally import (
 
 MINUTES = 30.0
 EVERY_S = 60.0
-AGENTS = 6
-THINK_S = 0.5
+AGENTS = 8
+THINK_S = 0.25
 """Between two questions of an agent: a machine that is never idle would hide what gets slower."""
 WARM_ANSWERS = 50
 SHOWN = 5
