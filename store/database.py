@@ -6,6 +6,7 @@ creates them. Called by the other store modules only.
 """
 
 import math
+import select
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import ArgumentError, DBAPIError, DisconnectionError
 from sqlalchemy.exc import TimeoutError as PoolError
 
 from store.database_errors import URL_HINT, explained
@@ -38,32 +39,35 @@ class Database:
         self.place = shown_place(self._url)
         self._wait = wait
         try:
-            self._engine: Engine = create_engine(self._url, **self._options())
+            self._engine, self._reader, self._single = self._engines()
         except ModuleNotFoundError as error:
             raise ConfigError(
                 f"the database {self._url.get_backend_name()!r} needs the module {error.name!r}",
                 f"pip install {error.name}",
             ) from error
-        reading: dict[str, Any] = {_READ: True}
-        if self._sqlite:
-            event.listen(self._engine, "connect", _prepare_sqlite)
-            event.listen(self._engine, "begin", _begin_sqlite)
-        else:
-            # By default each statement of a PostgreSQL transaction sees another moment.
-            reading |= {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
-        self._reader = self._engine.execution_options(**reading)
 
-    def _options(self) -> dict[str, Any]:
-        """How connections are made and kept."""
+    def _engines(self) -> tuple[Engine, Engine, Engine]:
+        """One for writing, one for reading, one for reading by single statements."""
         if self._sqlite:
-            return {"connect_args": {"timeout": self._wait}}
-        return {
-            # A server that was restarted closed the connections of the pool: each is tried first.
-            "pool_pre_ping": True,
+            engine = create_engine(self._url, connect_args={"timeout": self._wait})
+            event.listen(engine, "connect", _prepare_sqlite)
+            event.listen(engine, "begin", _begin_sqlite)
+            reader = engine.execution_options(**{_READ: True})
+            return engine, reader, reader
+        options: dict[str, Any] = {
             "pool_timeout": self._wait,
             "max_overflow": 25,
             "connect_args": {"connect_timeout": max(2, math.ceil(self._wait))},
         }
+        engine = create_engine(self._url, **options)
+        # By default each statement of a PostgreSQL transaction sees another moment. Connections of
+        # their own, as changing one to and fro costs as much as the question.
+        reader = create_engine(self._url, isolation_level="REPEATABLE READ", **options)
+        event.listen(reader, "connect", _only_read)
+        single = create_engine(self._url, isolation_level="AUTOCOMMIT", **options)
+        for each in (engine, reader, single):
+            event.listen(each, "checkout", _refuse_closed)
+        return engine, reader, single
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:
@@ -74,9 +78,14 @@ class Database:
             yield connection
 
     @contextmanager
-    def read(self) -> Iterator[Connection]:
-        """A reading transaction: one consistent view, never waiting for writers."""
-        with self._explained(), self._reader.begin() as connection:
+    def read(self, *, single: bool = False) -> Iterator[Connection]:
+        """A reading transaction: one consistent view, never waiting for writers.
+
+        With `single` it is for one statement, which needs no transaction around it: one trip to a
+        server instead of three.
+        """
+        engine = self._single if single else self._reader
+        with self._explained(), engine.begin() as connection:
             yield connection
 
     def migrate(self) -> None:
@@ -91,7 +100,8 @@ class Database:
 
     def close(self) -> None:
         """Close all connections. A closed database opens again on the next use."""
-        self._engine.dispose()
+        for engine in (self._engine, self._reader, self._single):
+            engine.dispose()
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -126,6 +136,22 @@ def _url_of(url_or_path: str | Path) -> URL:
     if url.drivername not in ("sqlite", "postgresql+psycopg"):
         raise ConfigError(f"{url.drivername} is not a database that we know", URL_HINT)
     return url
+
+
+def _only_read(connection: Any, _: Any) -> None:
+    connection.read_only = True
+
+
+def _refuse_closed(connection: Any, _: Any, __: Any) -> None:
+    """A server that went away closed the connections of the pool: another one is made instead.
+
+    What waits to be read on an idle connection is its end. Asking the server would take as long as
+    a question.
+    """
+    waiting = select.poll()
+    waiting.register(connection.fileno(), select.POLLIN)
+    if waiting.poll(0):
+        raise DisconnectionError
 
 
 def _prepare_sqlite(connection: Any, _: Any) -> None:

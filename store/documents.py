@@ -29,6 +29,8 @@ from store.tables import documents, moment, pack, snapshots, unpack
 T = TypeVar("T")
 _MANY = 500
 """Digests in one statement: both databases bound how many values one may have."""
+_SCAN = 10_000
+"""Rows at a time of a long list. Reading all is quicker than asking for more than these."""
 
 
 class Documents:
@@ -98,7 +100,8 @@ class Documents:
         ordered = tuple(sorted(set(digests)))
         snapshot = CorpusSnapshot(digest=digest_of(list(ordered)), documents=ordered)
         with self._database.begin() as db:
-            for digest, state in _states(db, ordered):
+            accepted = _digests(db, DocumentState.ACCEPTED) if len(ordered) > _SCAN else set()
+            for digest, state in _states(db, [d for d in ordered if d not in accepted]):
                 if state is not DocumentState.ACCEPTED:
                     raise StateError(
                         f"document {digest} is {state} and cannot be learned from",
@@ -161,11 +164,8 @@ class Documents:
 
     def digests(self, *states: DocumentState) -> set[str]:
         """Digests of all documents, or of those in one of these states."""
-        query = select(documents.c.digest)
-        if states:
-            query = query.where(documents.c.state.in_(states))
         with self._database.read() as db:
-            return set(db.scalars(query))
+            return _digests(db, *states)
 
     def count_by_source(self) -> dict[str, int]:
         """How many documents came from each source, by its name."""
@@ -232,6 +232,13 @@ def _row(document: Document) -> dict[str, object]:
         "fetched_at": moment(document.fetched_at),
         "record": pack(document, without=("state",)),
     }
+
+
+def _digests(db: Connection, *states: DocumentState) -> set[str]:
+    query = select(documents.c.digest).execution_options(yield_per=_SCAN)
+    if states:
+        query = query.where(documents.c.state.in_(states))
+    return set(db.scalars(query))
 
 
 def _states(db: Connection, digests: Sequence[str]) -> Iterator[tuple[str, DocumentState]]:

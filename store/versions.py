@@ -100,7 +100,7 @@ class Versions:
 
     def live(self) -> Version | None:
         """The version that the alias points at, None before the first go_live."""
-        with self._database.read() as db:
+        with self._database.read(single=True) as db:
             row = db.execute(_LIVE_ROW).one_or_none()
         return None if row is None else _unpacked(row.record, row.state)
 

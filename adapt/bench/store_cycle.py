@@ -21,6 +21,8 @@ from store.records import CycleStage, CycleState, Document, DocumentState, diges
 NEW = 10_000
 """Documents that one cycle brings."""
 _MANY = 1000
+_AT_ONCE = 200
+"""As adapt.gather."""
 _NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 Place = tuple[Path, str | None]
@@ -118,14 +120,14 @@ def _learn(store: Store, documents: int) -> int:
 
 
 def _add_new(store: Store, documents: int) -> int:
-    for start in range(documents, documents + NEW, _MANY):
-        store.documents.add_all(document_of(n) for n in range(start, start + _MANY))
+    for start in range(documents, documents + NEW, _AT_ONCE):
+        store.documents.add_all(document_of(n) for n in range(start, start + _AT_ONCE))
     return NEW
 
 
 def _offer_again(store: Store, documents: int) -> int:
-    for number in range(NEW):
-        store.documents.add(document_of(number))
+    for start in range(0, NEW, _AT_ONCE):
+        store.documents.add_all(document_of(n) for n in range(start, start + _AT_ONCE))
     return NEW
 
 
