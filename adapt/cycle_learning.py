@@ -25,8 +25,8 @@ from adapt.rehearsal import documents_of, examples_of, rehearsed
 from adapt.runtime import Runtime
 from adapt.synthesize import synthesize
 from agent.config import lora_rank_for, quota_of
-from store.errors import ConfigError, StageError
-from store.files import write_atomic
+from store.errors import ConfigError, IntegrityError, ModelError, StageError
+from store.files import digest_of_directory, write_atomic
 from store.records import (
     DocumentState,
     Example,
@@ -105,7 +105,12 @@ async def attribute_base(context: Context) -> Outputs:
             "seed": update.seed,
         }
         await context.child("adapt.stages:attribute_stage", request, folder)
-    mask = Mask.load(path)
+    try:
+        mask = Mask.load(path)
+    except ModelError:
+        # Every later update would meet it again.
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
     _check_rank(runtime, mask.rank)
     return {"mask": mask.digest, "mask_path": str(path)}
 
@@ -131,6 +136,8 @@ async def implant_update(
     learned = learned_documents(runtime)
     earlier = examples_of(store, learned, context.number)
     warm = _live_update(runtime, mask["mask"])
+    if warm:
+        await asyncio.to_thread(store.artifacts.verify, warm.name)
     # Training begins at what is live, or at the base, which knows what was merged into it. What
     # is known there is rehearsed, all else is learned.
     known = learned if warm else documents_of(store, runtime.base.merged)
@@ -153,6 +160,11 @@ async def implant_update(
         "warm_start": str(warm) if warm else None,
     }
     result = await context.child("adapt.stages:implant_stage", request)
+    if digest_of_directory(Path(result["path"])) != result["digest"]:
+        raise IntegrityError(
+            f"{result['path']} differs from the digest that was taken when it was trained",
+            "see whether the disk is sound; the next update trains it again",
+        )
     digest = store.artifacts.put(Path(result["path"]))
     store.versions.add_update(
         Update(
@@ -166,7 +178,7 @@ async def implant_update(
             created_at=utc_now(),
         )
     )
-    facts = {k: v for k, v in result.items() if k != "path"}
+    facts = {k: v for k, v in result.items() if k not in ("path", "digest")}
     return {"update": digest, "train": facts}
 
 
@@ -197,6 +209,8 @@ async def compose_version(context: Context, update: Outputs) -> Outputs:
     scales = scales_of(runtime.settings.update) if skill else (0.0,)
     # Before anything is made with it: a vector of another base is refused here.
     vector = runtime.skill_vector(skill) if skill and max(scales) > 0 else None
+    # A sum with damaged rows would be a version whose digest is right.
+    await asyncio.to_thread(store.artifacts.verify, update["update"])
     request = {
         "model_dir": str(runtime.base.path),
         "candidates": parts_of(store.artifacts.path(update["update"]), skill, scales),

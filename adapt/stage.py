@@ -28,6 +28,8 @@ Progress = Callable[[dict[str, Any]], None]
 
 REQUEST, RESULT, ERROR, LOG = "request.json", "result.json", "error.json", "log.txt"
 _PARENT = "PERENNIAL_STAGE_PARENT"
+_ERROR = "error"
+"""In place of progress: why the child failed, where it cannot be written."""
 # glibc gives freed tensors back to the kernel and takes them again: a tenth of a training step.
 MEMORY = {"MALLOC_TRIM_THRESHOLD_": str(1 << 30), "MALLOC_MMAP_THRESHOLD_": str(1 << 25)}
 _PR_SET_PDEATHSIG = 1
@@ -53,22 +55,37 @@ def run_stage(
     text = json.dumps({"stage": module, "request": request}, sort_keys=True, indent=2) + "\n"
     request_path, result_path = work_dir / REQUEST, work_dir / RESULT
     same = request_path.is_file() and request_path.read_text() == text
-    if same and result_path.is_file():
-        return json.loads(result_path.read_text())
+    if same and (known := _json(result_path)) is not None:
+        return known
     # First the result, then the request: a kill in between must not pair old with new.
     for stale in (result_path, work_dir / ERROR):
         stale.unlink(missing_ok=True)
     write_atomic(request_path, text)
-    code = _run_child(module, work_dir, on_progress, env or {}, cancel or threading.Event())
-    if code == 0 and result_path.is_file():
-        return json.loads(result_path.read_text())
-    raise _failure(module, work_dir, code)
+    told: dict[str, Any] = {}
+
+    def heard(entry: dict[str, Any]) -> None:
+        told.update(entry.get(_ERROR, {}))
+        if on_progress and _ERROR not in entry:
+            on_progress(entry)
+
+    code = _run_child(module, work_dir, heard, env or {}, cancel or threading.Event())
+    if code == 0 and (made := _json(result_path)) is not None:
+        return made
+    raise _failure(module, work_dir, code, told or _json(work_dir / ERROR))
+
+
+def _json(path: Path) -> dict[str, Any] | None:
+    """What a child wrote; None where there is nothing, or nothing that can be read."""
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError):
+        return None
 
 
 def _run_child(
     module: str,
     work_dir: Path,
-    on_progress: Progress | None,
+    heard: Progress,
     env: Mapping[str, str],
     cancel: threading.Event,
 ) -> int:
@@ -94,9 +111,7 @@ def _run_child(
             for line in _lines(child.stdout.fileno(), cancel):
                 # A killed child may leave half a line.
                 with contextlib.suppress(ValueError):
-                    entry = json.loads(line)
-                    if on_progress:
-                        on_progress(entry)
+                    heard(json.loads(line))
             if cancel.is_set():
                 raise StageError(f"{module.rpartition(':')[2]} was cancelled", "it resumes")
             return child.wait()
@@ -124,17 +139,14 @@ def _lines(pipe: int, cancel: threading.Event) -> Iterator[bytes]:
             yield from lines
 
 
-def _failure(module: str, work_dir: Path, code: int) -> StageError:
+def _failure(module: str, work_dir: Path, code: int, error: dict[str, Any] | None) -> StageError:
     log = work_dir / LOG
     name = module.rpartition(":")[2]
-    try:
-        error = json.loads((work_dir / ERROR).read_text())
+    if error:
         return StageError(
             f"{name} failed: {error['message']} (log: {log})", error["hint"] or f"read {log}"
         )
-    except (OSError, ValueError, KeyError):
-        # The child did not get to say anything: killed, or it could not even start.
-        pass
+    # The child did not get to say anything: killed, or it could not even start.
     if code < 0:
         reason = f"was killed by {signal.Signals(-code).name}"
         hint = "out of memory is the usual cause; free some and run again, it resumes"
@@ -165,11 +177,15 @@ def main(module: str, work_dir: Path) -> int:
         return 0
     except Exception as error:
         # Broad because this is where the failure becomes a record that the parent reads.
-        traceback.print_exc()
         known = isinstance(error, PerennialError)
         message = error.message if known else f"{type(error).__name__}: {error}"
         record = {"message": message, "hint": error.hint if known else ""}
-        write_atomic(work_dir / ERROR, json.dumps(record))
+        try:
+            traceback.print_exc()
+            write_atomic(work_dir / ERROR, json.dumps(record))
+        except (OSError, PerennialError):
+            # A full disk takes neither the log nor the record; the parent must still learn why.
+            progress({_ERROR: record})
         return 1
 
 

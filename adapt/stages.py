@@ -32,6 +32,7 @@ from adapt.probe import make_probe
 from adapt.render import Renderer
 from agent.prompts import SYSTEM
 from store.errors import ConfigError, UserError
+from store.files import digest_of_directory
 from store.records import Example
 
 Progress = Callable[[dict[str, Any]], None]
@@ -104,7 +105,8 @@ def implant_stage(request: dict[str, Any], work_dir: Path, progress: Progress) -
     Request: `examples` and optional `again`, `replay` and `held_out` (JSON-lines files), `mask`
     (path), `settings` (fields of ImplantSettings), optional `warm_start` (adapter directory),
     `base_digest` and `max_rank` (what the mask and the engine must allow).
-    Result: the fields of ImplantResult; `path` is the adapter. The live log is `loss.jsonl`.
+    Result: the fields of ImplantResult; `path` is the adapter, `digest` that of its files. The live
+    log is `loss.jsonl`.
     """
     settings = ImplantSettings(**request.get("settings", {}))
     warm_start, held_out = request.get("warm_start"), request.get("held_out")
@@ -136,7 +138,7 @@ def implant_stage(request: dict[str, Any], work_dir: Path, progress: Progress) -
         )
     finally:
         torch.set_flush_denormal(False)
-    return asdict(result)
+    return asdict(result) | {"digest": digest_of_directory(Path(result.path))}
 
 
 def compose_stage(request: dict[str, Any], work_dir: Path, progress: Progress) -> dict[str, Any]:

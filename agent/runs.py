@@ -24,6 +24,7 @@ from agent.graph import Graph, build_graph
 from agent.history import Wire, last_question, to_records, to_wire, with_system
 from agent.prompts import names_only
 from agent.state import AgentState, Done, Event, RunContext, RunResult, Shown, Trace
+from agent.threads import explaining
 from store.errors import ConfigError
 from store.records import Episode, Message, utc_now
 from tools.registry import Embedder, Registry
@@ -147,8 +148,9 @@ class Agent:
         lock = self._locks.setdefault(thread, asyncio.Lock())
         async with lock:
             config["configurable"] = {"thread_id": thread}
-            # One checkpoint a run: an unfinished turn is dropped when the thread goes on.
-            yield self._graph, config, {"durability": "exit"}
+            with explaining():
+                # One checkpoint a run: an unfinished turn is dropped when the thread goes on.
+                yield self._graph, config, {"durability": "exit"}
 
     async def _context(
         self, messages: Input, registry: Registry, model: str, thread: str | None, shown: Shown,

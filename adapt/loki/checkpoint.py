@@ -1,11 +1,14 @@
 """The state of a training run, in one file that is either whole or absent.
 
-A checkpoint belongs to one run, told by its identity; that of another run is ignored. It decides
-nothing about when to save. Called by adapt.loki.learning and adapt.loki.training.
+A checkpoint belongs to one run, told by its identity; that of another run is ignored, and so is one
+that differs from its digest. It decides nothing about when to save. Called by adapt.loki.learning
+and adapt.loki.training.
 """
 
+import hashlib
 import json
-from collections.abc import Sequence
+import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +19,8 @@ from safetensors.torch import save as to_bytes
 from torch import Tensor
 
 from store.files import write_atomic
+
+log = logging.getLogger(__name__)
 
 _NAME = "checkpoint.safetensors"
 
@@ -54,7 +59,9 @@ def save_checkpoint(
         tensors[f"best.{index}"] = tensor.contiguous()
     header: dict[str, Any] = {k: v for k, v in vars(state).items() if k != "best"}
     header["identity"] = identity
-    write_atomic(folder / _NAME, to_bytes(tensors, {"state": json.dumps(header)}))
+    text = json.dumps(header)
+    about = {"state": text, "digest": _digest(text, tensors)}
+    write_atomic(folder / _NAME, to_bytes(tensors, about))
 
 
 def load_checkpoint(
@@ -69,10 +76,15 @@ def load_checkpoint(
         return None
     try:
         with safe_open(path, framework="pt") as file:
-            header = json.loads((file.metadata() or {}).get("state", "{}"))
+            about = file.metadata() or {}
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        header = json.loads(about.get("state", "{}"))
+        whole = about.get("digest") == _digest(about.get("state", ""), tensors)
     except (SafetensorError, ValueError):
-        # Unreadable means another program wrote it: the run starts over, nothing is lost.
+        whole, header, tensors = False, {}, {}
+    if not whole:
+        # Of one flipped bit training would go on and end well, with other rows.
+        log.warning("%s cannot be read or differs from its digest: training begins anew", path)
         return None
     if header.pop("identity", None) != identity:
         return None
@@ -89,6 +101,16 @@ def load_checkpoint(
     places = range(len(trained))
     best = [tensors[f"best.{index}"] for index in places if f"best.{index}" in tensors]
     return TrainState(**header, best=best)
+
+
+def _digest(header: str, tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 of all that a checkpoint says."""
+    found = hashlib.sha256(header.encode())
+    for name, tensor in sorted(tensors.items()):
+        found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        raw = tensor.detach().cpu().reshape(-1).contiguous().view(torch.uint8)
+        found.update(memoryview(raw.numpy()))
+    return found.hexdigest()
 
 
 def _owners(optimizers: Sequence[torch.optim.Optimizer]) -> dict[Tensor, torch.optim.Optimizer]:

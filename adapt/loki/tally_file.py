@@ -1,12 +1,16 @@
-"""Sums of an attribution under way, on disk: whole or absent, and of one computation only.
+"""Sums of an attribution under way, on disk: whole by their digest or not used, and of one
+computation only.
 
 Called by adapt.loki.attribution. It adds up nothing.
 """
 
+import hashlib
 import json
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
@@ -32,12 +36,12 @@ class TallyFile:
                 facts = json.loads(file.metadata()["state"])
                 # Tables of read files cannot be added to.
                 tables = {name: file.get_tensor(name).copy() for name in TABLES}
-            if facts["identity"] != self.identity:
+            if facts["identity"] != self.identity or facts["digest"] != _digest(tables):
                 return None
             self._written = (time.monotonic(), facts["batches"])
             return Tally(tables, facts["samples"]), facts["batches"]
         except (OSError, ValueError, KeyError, TypeError, SafetensorError):
-            # Whatever else is there is not of this computation, and is replaced.
+            # Whatever else is there is damaged or not of this computation, and is replaced.
             return None
 
     def write_sometimes(self, tally: Tally, batches: int) -> None:
@@ -49,6 +53,17 @@ class TallyFile:
         """Write the sums of the first `batches` batches."""
         if self.path is None or batches in (0, self._written[1]):
             return
-        facts = {"identity": self.identity, "batches": batches, "samples": tally.samples}
+        facts = {
+            "identity": self.identity, "batches": batches, "samples": tally.samples,
+            "digest": _digest(tally.tables),
+        }  # fmt: skip
         write_atomic(self.path, save(tally.tables, {"state": json.dumps(facts, sort_keys=True)}))
         self._written = (time.monotonic(), batches)
+
+
+def _digest(tables: Mapping[str, np.ndarray]) -> str:
+    """SHA-256 of the sums."""
+    found = hashlib.sha256()
+    for name in TABLES:
+        found.update(np.ascontiguousarray(tables[name]).tobytes())
+    return found.hexdigest()

@@ -13,6 +13,7 @@ from uuid import uuid4
 
 from agent.api.errors import api_error
 from agent.state import Done, Event, RunResult, Token, ToolCalled, ToolReplied
+from store.errors import PerennialError
 
 Json = dict[str, Any]
 END = b"data: [DONE]\n\n"
@@ -90,24 +91,29 @@ async def sse(
         return _line(head | {"choices": [choice]} | extra)
 
     yield chunk({"role": "assistant", "content": ""})
-    async with aclosing(events):
-        async for event in events:
-            match event:
-                case Token(text):
-                    yield chunk({"content": text})
-                case ToolCalled(id, name, arguments):
-                    call = {"id": id, "name": name, "arguments": arguments}
-                    yield chunk({}, perennial={"tool_call": call})
-                case ToolReplied(id, name, text, ok):
-                    reply = {"id": id, "name": name, "content": text, "ok": ok}
-                    yield chunk({}, perennial={"tool_result": reply})
-                case Done(result):
-                    if result.fault:
-                        yield _line(api_error(result.fault).body)
-                        return
-                    yield chunk({}, finish_reason(result), perennial=about(result, thread))
-                    if include_usage:
-                        yield _line(head | {"choices": [], "usage": usage(result)})
+    try:
+        async with aclosing(events):
+            async for event in events:
+                match event:
+                    case Token(text):
+                        yield chunk({"content": text})
+                    case ToolCalled(id, name, arguments):
+                        call = {"id": id, "name": name, "arguments": arguments}
+                        yield chunk({}, perennial={"tool_call": call})
+                    case ToolReplied(id, name, text, ok):
+                        reply = {"id": id, "name": name, "content": text, "ok": ok}
+                        yield chunk({}, perennial={"tool_result": reply})
+                    case Done(result):
+                        if result.fault:
+                            yield _line(api_error(result.fault).body)
+                            return
+                        yield chunk({}, finish_reason(result), perennial=about(result, thread))
+                        if include_usage:
+                            yield _line(head | {"choices": [], "usage": usage(result)})
+    except PerennialError as error:
+        # An answer that could not be kept: a connection that just breaks would not say why.
+        yield _line(api_error(error).body)
+        return
     yield END
 
 

@@ -1,4 +1,4 @@
-"""`perennial up` on a fake engine, as a process that is killed: `main(home, words_s)`.
+"""`perennial up` on a fake engine, as a process that is killed: `main(home)`.
 
 tests/fake_runtime.py with answers that take their time, so that there is a middle to die in, and
 that say all that was asked in their thread, so that what a thread has kept can be seen. Started by
@@ -18,9 +18,12 @@ from adapt.show import CycleView
 from adapt.up import up
 from agent.config import Settings
 
+BEGIN_S, WORDS_S = 0.5, 0.08
+"""Time before an answer, and between the words of a streamed one: more than a second in all."""
 
-def main(home: Path, words_s: float) -> None:
-    """Serve until told to stop, with `words_s` seconds before an answer and between its words."""
+
+def main(home: Path) -> None:
+    """Serve until told to stop."""
 
     @asynccontextmanager
     async def opened(
@@ -28,7 +31,7 @@ def main(home: Path, words_s: float) -> None:
     ) -> AsyncIterator[Runtime]:
         async with fake_runtime(settings, progress) as runtime:
             fake: Any = runtime.engine.members[0].engine._http._transport
-            fake.answer, fake.delay_s, fake.word_delay_s = remembering, words_s, words_s
+            fake.answer, fake.delay_s, fake.word_delay_s = remembering, BEGIN_S, WORDS_S
             yield runtime
 
     with CycleView() as view:

@@ -9,6 +9,7 @@ import asyncio
 import os
 import resource
 import sys
+import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -28,14 +29,14 @@ from store.records import Cycle
 WAIT_S = 0.5
 """How long a writer waits for another process; ten seconds would be ten seconds of tests."""
 
-ROOM = 8192
-"""Enough for a trainer's request, and not for an adapter."""
+ROOM = 4096
+"""Enough for a trainer's request, and not for what it makes."""
 
 ACTS: dict[str, Callable[[Path], object]] = {
     "kill": lambda _: kill(),
     "kill child": lambda _: kill_child(),
     "fill": fill,
-    "fill masks": lambda home: fill(home / "masks"),
+    "nearly fill masks": lambda home: fill(home / "masks", ROOM),
     "fill cycles": lambda home: fill(home / "cycles"),
     "nearly fill cycles": lambda home: fill(home / "cycles", ROOM),
     "fill artifacts": lambda home: fill(home / "artifacts"),
@@ -90,10 +91,9 @@ def _on_probe(fake: FakeVllm, point: Point) -> None:
 
 def _have_locked(home: Path) -> None:
     """Have the test hold a write transaction, and go on when it does."""
-    (home.parent / f"{home.name}.wanted").touch()
-    held = home.parent / f"{home.name}.held"
-    while not held.exists():
-        pass
+    home.with_suffix(".wanted").touch()
+    while not home.with_suffix(".held").exists():
+        time.sleep(0.01)
 
 
 if __name__ == "__main__":

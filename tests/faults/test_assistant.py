@@ -10,20 +10,18 @@ from pathlib import Path
 import httpx
 import pytest
 from faults import assistant_process
+from faults.assistant_process import BEGIN_S, WORDS_S
+from faults.clients import Outcome, ask
 from faults.invariants import TALLY, check_home
 from faults.processes import KILLED, LONG_S, ended, start
-from faults.requests import Outcome, ask
 
 from store import Home, Store
 from store.embeddings import HashEmbedder
 
-WORDS_S = 0.08
-"""Each answer takes more than a second, its first word a twelfth of one."""
-
 
 def serving(home: Path) -> tuple[BaseProcess, str]:
     """An assistant's process once it takes requests, and its URL."""
-    process = start(assistant_process.main, home, WORDS_S)
+    process = start(assistant_process.main, home)
     deadline = time.monotonic() + LONG_S
     while True:
         status = Home(home).read_status()
@@ -67,8 +65,9 @@ def check_serves(home: Path, answered: list[str]) -> None:
     check_home(home)
 
 
-@pytest.mark.parametrize("stream", [False, True])
-@pytest.mark.parametrize("wait_s", [0.0, 0.5], ids=["at once", "in the middle"])
+@pytest.mark.parametrize(
+    ("stream", "wait_s"), [(False, 0.1), (True, 0.1), (True, BEGIN_S + 5 * WORDS_S)]
+)
 def test_a_killed_assistant_loses_what_it_had_not_answered_and_nothing_else(
     place: Path, stream: bool, wait_s: float
 ) -> None:
@@ -83,7 +82,7 @@ def test_a_killed_assistant_loses_what_it_had_not_answered_and_nothing_else(
                 asyncio.create_task(ask(client, "lost", stream=stream, thread_id=thread))
                 for thread in ("thread", "another", "third")
             ]
-            await asyncio.sleep(0.1 + wait_s)
+            await asyncio.sleep(wait_s)
             await asyncio.to_thread(kill, process)
             return await asyncio.gather(*asking)
 
@@ -97,7 +96,7 @@ def test_a_killed_assistant_loses_what_it_had_not_answered_and_nothing_else(
 def test_an_assistant_that_is_killed_while_it_starts_starts_again(place: Path) -> None:
     """Each time a little later: in the middle of the first migration, of the first version."""
     for wait_s in (0.0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3):
-        process = start(assistant_process.main, place, WORDS_S)
+        process = start(assistant_process.main, place)
         time.sleep(wait_s)
         kill(process)
         TALLY.check(Home(place).locked_by() is None, "the lock is free")

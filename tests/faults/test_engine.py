@@ -14,9 +14,9 @@ import httpx
 import pytest
 from fake_runtime import BASE, add_version, settings_of
 from faults import engine_process
+from faults.clients import Outcome, ask, ask_many, check_requests
 from faults.invariants import TALLY, check_home
 from faults.processes import ROOT
-from faults.requests import Outcome, ask, ask_many, check_requests
 
 from adapt.fleets import Engines
 from adapt.runtime import Runtime, ensure_base
