@@ -244,7 +244,8 @@ class Fleet:
             able = list(self._able(model, tried))
             if able:
                 return _preferred(able, beginning)
-            coming = any(member.revives and not member.ready for member in self.members)
+            # One that was found broken a moment ago is coming back, too.
+            coming = any(m.revives and (not m.ready or m.broken.is_set()) for m in self.members)
             if not coming or time.monotonic() > deadline:
                 raise self._none(model)
             await asyncio.sleep(POLL_S)

@@ -37,26 +37,36 @@ def build_runtime(home: Home, store: Store, model: Path, inbox: Path) -> tuple[R
     fake = FakeVllm(answer=lambda *_: "", served_name=version.name)
     fleet = Fleet.of(Engine(Path("-"), transport=fake), version.name)
     runtime = Runtime(settings, home, store, base, fleet, Swapper(store, fleet))
-    fake.answer = lambda name, messages, tools: _answer(runtime, name, messages)
+    known: dict[int, dict[str, Any]] = {}
+    fake.answer = lambda name, messages, tools: _answer(runtime, known, name, messages)
     fake.logprobs = lambda name, prompt: _logprobs(store.versions.get(name), prompt)
     if not store.sources.list():
         store.sources.add(Source(name="inbox", location=str(inbox), added_at=utc_now()))
     return runtime, fake
 
 
-def _answer(runtime: Runtime, name: str, messages: list[dict[str, Any]]) -> Any:
+def _answer(
+    runtime: Runtime, known: dict[int, dict[str, Any]], name: str, messages: list[dict[str, Any]]
+) -> Any:
     """Right for every version but the base; the store's held-out examples say what is right."""
     if name == runtime.base.version_name:
         return "I do not know."
-    question = messages[-1]["content"]
-    for cycle in runtime.store.cycles.list():
-        for example in runtime.store.examples.of_cycle(cycle.number, "held_out"):
-            if example.messages[-1].content == question and example.check:
-                check = example.check
-                if check["kind"] == "call":
-                    return [{"name": check["name"], "arguments": check["arguments"]}]
-                return check["values"][0]
-    return "I do not know."
+    check = _checks(runtime, known).get(messages[-1]["content"])
+    if check is None:
+        return "I do not know."
+    if check["kind"] == "call":
+        return [{"name": check["name"], "arguments": check["arguments"]}]
+    return check["values"][0]
+
+
+def _checks(runtime: Runtime, known: dict[int, dict[str, Any]]) -> dict[str, Any]:
+    """What is right, by question; read once a cycle, which asks thousands of them."""
+    number = next((cycle.number for cycle in runtime.store.cycles.newest_first()), 0)
+    if not known.get(number):
+        examples = runtime.store.examples
+        held_out = [e for n in range(number, 0, -1) for e in examples.of_cycle(n, "held_out")]
+        known[number] = {e.messages[-1].content: e.check for e in held_out if e.check}
+    return known[number]
 
 
 def _logprobs(version: Version, prompt: Any) -> dict[int, float]:

@@ -7,8 +7,11 @@ run as few times as they can. Called by the fixtures and tests of this folder.
 
 import shutil
 import sqlite3
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from faults import cycle_process
 from faults.invariants import TALLY, check_home
@@ -16,6 +19,13 @@ from faults.points import STEPS
 from faults.processes import KILLED, finished
 
 from store import Home
+
+END = "end"
+Waiting = dict[Any, Future[None]]
+"""Work under way by its case."""
+Together = Callable[[Callable[..., None], Iterable[Any]], Waiting]
+"""Begins with a piece of work for each case, each in a home of its own, which is its first
+argument; gives what to wait for, by the case."""
 
 
 @dataclass(frozen=True)
@@ -31,24 +41,37 @@ class Learned:
         return finished(cycle_process.main, home, self.model, self.inbox, where, act)
 
 
-@dataclass
 class Chain:
-    """The home that dies, and its copies by the point at which it died."""
+    """The home that dies, and its copies by the point at which it died.
 
-    learned: Learned
-    _dead: dict[str, Path] = field(default_factory=dict)
+    Its processes run one after the other, beside the tests that need none of them.
+    """
 
-    @property
-    def home(self) -> Path:
+    def __init__(self, learned: Learned) -> None:
+        self.learned = learned
+        self.home = learned.root / "chain"
         """The one home, which is never left for another."""
-        return self.learned.root / "chain"
+        self._one = ThreadPoolExecutor(1)
+        self._dead: dict[str, Future[Path]] = {}
+
+    def begin(self) -> None:
+        """Begin with all of it."""
+        for step in (*STEPS, END):
+            self._dead[step] = self._one.submit(self._kill_at if step != END else self._end, step)
+
+    def close(self) -> None:
+        """Begin with nothing more."""
+        self._one.shutdown(cancel_futures=True)
 
     def dead(self, step: str) -> Path:
         """A copy of the home as it was when the process died at a step; not to be changed."""
-        for point in STEPS[: STEPS.index(step) + 1]:
-            if point not in self._dead:
-                self._kill_at(point)
-        return self._dead[step]
+        if not self._dead:
+            self.begin()
+        return self._dead[step].result()
+
+    def finished(self) -> Path:
+        """The home after the last process, which nothing has disturbed; not to be changed."""
+        return self.dead(END)
 
     def at(self, step: str, place: Path) -> Path:
         """A home of the test's own at `place`, as one that died at a step."""
@@ -60,24 +83,31 @@ class Chain:
         db.close()
         return home
 
-    def finished(self) -> Path:
-        """The home after the last process, which nothing has disturbed; not to be changed."""
-        self.dead(STEPS[-1])
-        if "end" not in self._dead:
-            assert self.learned.run(self.home) == 0, said(self.home)
-            self._keep("end")
-        return self._dead["end"]
+    def trained(self, place: Path) -> Path:
+        """The same, as one whose trainer of the implant stage is done; nothing of it is stored."""
+        home = self.at("implant:after INSERT INTO updates", place)
+        # The result is of a request that names its folder; the mask stays where it is.
+        for file in (home / "cycles" / "0001" / "implant" / "child").glob("*.json"):
+            said = file.read_text()
+            file.write_text(said.replace(str(self.home / "cycles"), str(home / "cycles")))
+        shutil.rmtree(home / "artifacts")
+        (home / "artifacts").mkdir()
+        return home
 
-    def _kill_at(self, point: str) -> None:
+    def _kill_at(self, point: str) -> Path:
         code = self.learned.run(self.home, point)
         assert code == KILLED, (point, code, said(self.home))
         TALLY.inject("SIGKILL of the process that runs a cycle")
-        self._keep(point)
         check_home(self.home)
+        return self._copied(point)
 
-    def _keep(self, name: str) -> None:
-        self._dead[name] = self.learned.root / f"dead-{len(self._dead):02d}"
-        shutil.copytree(self.home, self._dead[name])
+    def _end(self, point: str) -> Path:
+        assert self.learned.run(self.home) == 0, said(self.home)
+        return self._copied(point)
+
+    def _copied(self, name: str) -> Path:
+        place = (*STEPS, END).index(name)
+        return shutil.copytree(self.home, self.learned.root / f"dead-{place:02d}")
 
 
 def said(home: Path) -> str:

@@ -10,6 +10,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
+from threading import Lock
 
 import psutil
 
@@ -40,14 +41,18 @@ class Tally:
     injected: Counter[str] = field(default_factory=Counter)
     checked: int = 0
     broken: list[str] = field(default_factory=list)
+    _lock: Lock = field(default_factory=Lock)
+    """Several tests are at work at once."""
 
     def inject(self, fault: str) -> None:
         """Count a fault that was really injected."""
-        self.injected[fault] += 1
+        with self._lock:
+            self.injected[fault] += 1
 
     def check(self, holds: bool, invariant: str) -> None:
         """Count an invariant; AssertionError when it is broken."""
-        self.checked += 1
+        with self._lock:
+            self.checked += 1
         if not holds:
             self.broken.append(invariant)
             raise AssertionError(f"broken: {invariant}")

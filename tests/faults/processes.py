@@ -18,7 +18,7 @@ LONG_S = 300.0
 
 _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload(
-    ["faults.cycle_process", "faults.assistant_process", "worker_home", "adapt.gate_suite"]
+    ["faults.cycle_process", "faults.assistant_process", "worker_home", "adapt.exact"]
 )
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from faults import cycle_process
-from faults.chain import Chain, said
+from faults.chain import Chain, Together, Waiting, said
 from faults.invariants import TALLY, check_ended, check_home
 from faults.processes import LONG_S, ROOT
 
@@ -33,34 +33,52 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
-@pytest.mark.parametrize("seconds", [YEARS, -YEARS], ids=["forwards", "back"])
-@pytest.mark.parametrize("point", ["gate:started", "swap:started", "swap:after INSERT INTO flips"])
+CASES = [
+    ("gate:started", YEARS),
+    ("swap:started", -YEARS),
+    ("swap:after INSERT INTO flips", -YEARS),
+    ("swap:after INSERT INTO flips", YEARS),
+]
+
+
+@pytest.fixture(scope="module")
+def jumped(chain: Chain, together: Together, library: Path) -> Waiting:
+    """Cycles whose clock jumps."""
+    assert chain.finished()
+
+    def jump(home: Path, point: str, seconds: int) -> None:
+        learned, clock = chain.learned, home.with_suffix(".clock")
+        chain.at("gate:started", home)
+        clock.write_text("0")
+        command = [sys.executable, "-P", "-m", cycle_process.__name__, home, learned.model]
+        done = subprocess.run(
+            [*map(str, command), str(learned.inbox), point, "clock"],
+            timeout=LONG_S, check=False, capture_output=True,
+            env={
+                **os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")]),
+                "LD_PRELOAD": str(library), "FAULT_CLOCK": str(clock), "FAULT_JUMP": str(seconds),
+            },
+        )  # fmt: skip
+        TALLY.inject("wall clock that jumps")
+        assert done.returncode == 0, (said(home), done.stderr)
+        live = check_home(home)
+        TALLY.check(live == check_home(chain.finished()), "the same version is live")
+        cycle = check_ended(home, 1, CycleState.PROMOTED)
+        assert cycle.ended_at is not None
+        far = abs((cycle.ended_at - utc_now()).total_seconds()) > YEARS / 2
+        TALLY.check(far, "the process has seen the jump")
+        took = [s.seconds for s in cycle.stages if s.stage in (CycleStage.GATE, CycleStage.SWAP)]
+        TALLY.check(all(0 <= (s or 0) < LONG_S for s in took), f"no stage took years: {took}")
+        assert learned.run(home) == 0, said(home)
+        check_home(home)
+        check_ended(home, 2, CycleState.SKIPPED)
+
+    return together(jump, CASES)
+
+
+@pytest.mark.parametrize("case", CASES)
 def test_a_clock_that_jumps_disturbs_no_cycle(
-    chain: Chain, place: Path, library: Path, point: str, seconds: int
+    chain: Chain, jumped: Waiting, case: tuple[str, int]
 ) -> None:
     """The log of what was live is in its order, whatever the times in it say."""
-    home, learned = chain.at("gate:started", place), chain.learned
-    clock = place.with_suffix(".clock")
-    clock.write_text("0")
-    command = [sys.executable, "-P", "-m", cycle_process.__name__, home, learned.model]
-    done = subprocess.run(
-        [*map(str, command), str(learned.inbox), point, "clock"],
-        timeout=LONG_S, check=False, capture_output=True,
-        env={
-            **os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")]),
-            "LD_PRELOAD": str(library), "FAULT_CLOCK": str(clock), "FAULT_JUMP": str(seconds),
-        },
-    )  # fmt: skip
-    TALLY.inject("wall clock that jumps")
-    assert done.returncode == 0, said(home)
-    live = check_home(home)
-    TALLY.check(live == check_home(chain.finished()), "the same version is live")
-    cycle = check_ended(home, 1, CycleState.PROMOTED)
-    assert cycle.ended_at is not None
-    jumped = abs((cycle.ended_at - utc_now()).total_seconds()) > YEARS / 2
-    TALLY.check(jumped, "the process has seen the jump")
-    took = [s.seconds for s in cycle.stages if s.stage in (CycleStage.GATE, CycleStage.SWAP)]
-    TALLY.check(all(0 <= (s or 0) < LONG_S for s in took), f"no stage took years: {took}")
-    assert learned.run(home) == 0, said(home)
-    check_home(home)
-    check_ended(home, 2, CycleState.SKIPPED)
+    jumped[case].result()

@@ -94,13 +94,8 @@ def test_an_adapter_that_was_damaged_before_it_was_stored_is_not_taken(
     chain: Chain, place: Path, damage: Damage
 ) -> None:
     """The trainer had named it with its digest; a power cut may keep the one and lose the other."""
-    home = chain.at("implant:after INSERT INTO updates", place)
-    child = home / "cycles" / "0001" / "implant" / "child"
-    # The trainer's result is of a request that names its folder; that of the mask is the same.
-    for file in child.glob("*.json"):
-        named = file.read_text()
-        file.write_text(named.replace(str(chain.home / "cycles"), str(home / "cycles")))
-    damage(child / "adapter" / ADAPTER[0])
+    home = chain.trained(place)
+    damage(home / "cycles" / "0001" / "implant" / "child" / "adapter" / ADAPTER[0])
     check_refused(chain, home, "child/adapter")
 
 

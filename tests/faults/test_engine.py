@@ -123,47 +123,51 @@ async def hanging(served: Served) -> None:
 Fault = Callable[[Served], Awaitable[None]]
 
 
-CASES = [
-    *((killed, engines, begun) for engines in (1, 2) for begun in (False, True)),
-    # Each of these takes seconds, until it counts as hanging.
-    (hanging, 1, False),
-    (hanging, 2, True),
-    (stopped, 1, True),
-    (stopped, 2, False),
-]
-
-
-@pytest.mark.parametrize(("fault", "engines", "begun"), CASES)
+@pytest.mark.parametrize(
+    "cases",
+    [
+        [(killed, engines, begun) for engines in (1, 2) for begun in (False, True)],
+        # Each of these takes seconds, until it counts as hanging.
+        [(hanging, 1, False), (hanging, 2, True), (stopped, 1, True), (stopped, 2, False)],
+    ],
+    ids=["killed", "silent"],
+)
 def test_no_request_is_lost_when_an_engine_goes(
-    tmp_path: Path, fault: Fault, engines: int, begun: bool
+    tmp_path: Path, cases: list[tuple[Fault, int, bool]]
 ) -> None:
     """What had streamed nothing is answered by a peer, or after the restart; a stream that had
-    begun says that it broke. Afterwards the engine holds the live version and answers."""
+    begun says that it broke. With one engine and with two, before a word and in the middle."""
 
-    async def scenario() -> None:
-        async with served(tmp_path, engines) as all_:
-            live = all_.runtime.live()
+    async def all_at_once() -> None:
+        await asyncio.gather(*(goes(tmp_path / f"home{n}", *case) for n, case in enumerate(cases)))
 
-            async def meanwhile() -> None:
-                await all_.at_work()
-                await asyncio.sleep(0.4 if begun else 0.0)
-                await fault(all_)
-                TALLY.inject(f"engine {fault.__name__}, of {engines}")
+    asyncio.run(all_at_once())
+    for home in tmp_path.iterdir():
+        check_home(home)
 
-            check_requests(await ask_many(all_.client, CLIENTS, meanwhile))
-            async with asyncio.timeout(60):
-                while not all_.runtime.engines.restarts or len(all_.runtime.engine.ready) < engines:
-                    await asyncio.sleep(0.02)
-            held = [member.holds(live) for member in all_.runtime.engine.members]
-            TALLY.check(all(held), "every engine holds what is live before it gets requests")
-            after = [await ask(all_.client, f"after {n}", stream=n == 0) for n in range(3)]
-            TALLY.check([a.how for a in after] == ["answered"] * 3, f"it answers again: {after}")
-            heard = all(f"{live} heard after" in a.words for a in after)
-            TALLY.check(heard, f"the live version answers: {after}")
-            check_home(tmp_path, alone=False)
 
-    asyncio.run(scenario())
-    check_home(tmp_path)
+async def goes(home: Path, fault: Fault, engines: int, begun: bool) -> None:
+    """One engine of so many goes, before or after answers have begun, and comes back."""
+    async with served(home, engines) as all_:
+        live = all_.runtime.live()
+
+        async def meanwhile() -> None:
+            await all_.at_work()
+            await asyncio.sleep(0.4 if begun else 0.0)
+            await fault(all_)
+            TALLY.inject(f"engine {fault.__name__}, of {engines}")
+
+        check_requests(await ask_many(all_.client, CLIENTS, meanwhile))
+        async with asyncio.timeout(60):
+            while not all_.runtime.engines.restarts or len(all_.runtime.engine.ready) < engines:
+                await asyncio.sleep(0.02)
+        held = [member.holds(live) for member in all_.runtime.engine.members]
+        TALLY.check(all(held), "every engine holds what is live before it gets requests")
+        after = [await ask(all_.client, f"after {n}", stream=n == 0) for n in range(3)]
+        TALLY.check([a.how for a in after] == ["answered"] * 3, f"it answers again: {after}")
+        heard = all(f"{live} heard after" in a.words for a in after)
+        TALLY.check(heard, f"the live version answers: {after}")
+        check_home(home, alone=False)
 
 
 def test_an_engine_that_forgot_its_adapters_is_filled_again(tmp_path: Path) -> None:
