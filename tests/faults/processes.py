@@ -18,7 +18,13 @@ LONG_S = 300.0
 
 _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload(
-    ["faults.cycle_process", "faults.assistant_process", "worker_home", "adapt.exact"]
+    [
+        "faults.cycle_process",
+        "faults.assistant_process",
+        "worker_home",
+        "adapt.exact",
+        "store.restore",
+    ]
 )
 
 
