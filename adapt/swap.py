@@ -103,12 +103,11 @@ class Swapper:
     async def _promote(self, name: str) -> Swapped:
         version = self.store.versions.get(name)
 
-        def go_live() -> str | None:
+        def approve() -> None:
             if version.state in _TRIED:
                 self.store.versions.move(name, VersionState.PROMOTED)
-            return self.store.versions.go_live(name)
 
-        return await self._change(version, go_live)
+        return await self._change(version, lambda: self.store.versions.go_live(name), approve)
 
     async def roll_back(self) -> Swapped:
         """Go back to what was live before. It is made ready first."""
@@ -128,14 +127,21 @@ class Swapper:
 
             return await self._change(target, back)
 
-    async def _change(self, version: Version, flip: Callable[[], str | None]) -> Swapped:
+    async def _change(
+        self,
+        version: Version,
+        flip: Callable[[], str | None],
+        approve: Callable[[], None] = lambda: None,
+    ) -> Swapped:
         began = time.perf_counter()
         require_weights(self.store, version)
         line = self.hands.line_of(version).name
         if any(member.weights != line for member in self._members()):
+            await asyncio.to_thread(approve)
             took = await replace_weights(self, version, flip)
         else:
             await self._prepare(version)
+            await asyncio.to_thread(approve)
             flipping = time.perf_counter()
             previous = await asyncio.to_thread(flip)
             took = {"previous": previous, "flip_ms": 1000 * (time.perf_counter() - flipping)}

@@ -1,5 +1,6 @@
 """Homes with documents to learn, and cycles that end as a test wants them to, for tests of the
-worker. Run as a script it runs cycles on a shared database: `DATABASE HOME MARK TIMES SECONDS`.
+worker. Run as a script it runs cycles on a shared database: `DATABASE HOME MARK TIMES SECONDS
+LEASE_SECONDS`.
 """
 
 import asyncio
@@ -88,7 +89,9 @@ async def home_on(place: str, path: Path, lasts_s: float) -> AsyncIterator[Runti
             yield Runtime(settings_of(path), home, store, BASE, fleet, Swapper(store, fleet))
 
 
-async def compete(place: str, path: Path, mark: Path, times: int, seconds: float) -> None:
+async def compete(
+    place: str, path: Path, mark: Path, times: int, seconds: float, lasts_s: float = 1.5
+) -> None:
     """Run cycles on a database that others use, and fail when two are at work at once."""
 
     async def cycle(runtime: Runtime, notify: Notify) -> Cycle:
@@ -100,7 +103,7 @@ async def compete(place: str, path: Path, mark: Path, times: int, seconds: float
         cycles.finish(running.number, CycleState.PROMOTED)
         return cycles.get(running.number)
 
-    async with home_on(place, path, lasts_s=1.5) as runtime:
+    async with home_on(place, path, lasts_s) as runtime:
         done = 0
         while done < times:
             try:
@@ -112,5 +115,6 @@ async def compete(place: str, path: Path, mark: Path, times: int, seconds: float
 
 
 if __name__ == "__main__":
-    where, own, at_work, how_often, how_long = sys.argv[1:]
-    asyncio.run(compete(where, Path(own), Path(at_work), int(how_often), float(how_long)))
+    where, own, at_work, how_often, *seconds = sys.argv[1:]
+    long, lease = map(float, seconds)
+    asyncio.run(compete(where, Path(own), Path(at_work), int(how_often), long, lease))

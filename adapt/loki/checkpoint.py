@@ -109,7 +109,7 @@ def _digest(header: str, tensors: Mapping[str, Tensor]) -> str:
     for name, tensor in sorted(tensors.items()):
         found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         raw = tensor.detach().cpu().reshape(-1).contiguous().view(torch.uint8)
-        found.update(memoryview(raw.numpy()))
+        found.update(raw.numpy().tobytes())
     return found.hexdigest()
 
 
