@@ -10,7 +10,8 @@ from pathlib import Path
 from adapt.gather import files_of, read_document
 from store import Store
 from store.errors import DocumentError
-from store.records import CycleStage, CycleState, DocumentState, Source
+from store.records import CycleStage, CycleState, DocumentState
+from store.source_records import Source
 
 _TRIED = {CycleState.PROMOTED, CycleState.REJECTED, CycleState.ABSTAINED}
 

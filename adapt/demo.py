@@ -34,7 +34,8 @@ from agent.api.state import AppState
 from agent.config import load_settings
 from agent.runs import Agent
 from store.evidence import EvalReport
-from store.records import CycleStage, CycleState, Source, utc_now
+from store.records import CycleStage, CycleState, utc_now
+from store.source_records import Source
 from tools.registry import Registry
 from tools.virtual import Sessions, virtual_tools
 

@@ -12,6 +12,12 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from agent.config_base import Section
+from agent.config_knowledge import (
+    FetchSettings,
+    GatherSettings,
+    SynthesisSettings,
+    TrustSettings,
+)
 from agent.config_operations import BudgetSettings, FleetSettings, StorageSettings, SwapSettings
 from store.errors import ConfigError
 
@@ -197,6 +203,10 @@ class Settings(BaseSettings):
     swap: SwapSettings = Field(default_factory=SwapSettings)
     storage: StorageSettings = Field(default_factory=StorageSettings)
     budget: BudgetSettings = Field(default_factory=BudgetSettings)
+    fetch: FetchSettings = Field(default_factory=FetchSettings)
+    gather: GatherSettings = Field(default_factory=GatherSettings)
+    trust: TrustSettings = Field(default_factory=TrustSettings)
+    synthesis: SynthesisSettings = Field(default_factory=SynthesisSettings)
 
     @property
     def model_source(self) -> str:

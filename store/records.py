@@ -119,17 +119,11 @@ class Document(Record):
     fetched_at: datetime
     trust: float = Field(default=1.0, ge=0.0, le=1.0)
     licence: str | None = None
+    language: str | None = None
+    """ISO 639-1 code, where it can be told."""
+    published_at: datetime | None = None
+    """When the source says that it was written."""
     state: DocumentState = DocumentState.NEW
-
-
-class Source(Record):
-    """A place that documents come from."""
-
-    name: str
-    kind: Literal["folder"] = "folder"
-    location: str
-    trust: float = Field(default=1.0, ge=0.0, le=1.0)
-    added_at: datetime
 
 
 class CorpusSnapshot(Record):

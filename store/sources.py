@@ -7,7 +7,7 @@ from sqlalchemy import delete, insert, select
 
 from store.database import Database
 from store.errors import NotFoundError, UserError
-from store.records import Source
+from store.source_records import Source
 from store.tables import pack, sources, unpack
 
 

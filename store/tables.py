@@ -171,6 +171,59 @@ trials = Table(
     _record(),
 )
 
+places = Table(
+    "places",
+    metadata,
+    Column("source", String(255), primary_key=True),
+    Column("address_digest", String(64), primary_key=True),
+    Column("address", Text, nullable=False),
+    Column("document", String(64), nullable=True, index=True),
+    Column("state", String(16), nullable=False),
+    _moment("seen_at"),
+    _record(),
+)
+"""By the digest of the address: PostgreSQL bounds what a key may hold, and URLs have no bound."""
+
+editions = Table(
+    "editions",
+    metadata,
+    Column("source", String(255), primary_key=True),
+    Column("address_digest", String(64), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("document", String(64), nullable=False, index=True),
+    _record(),
+)
+
+near_duplicates = Table(
+    "near_duplicates",
+    metadata,
+    Column("document", String(64), primary_key=True),
+    Column("of", String(64), nullable=False, index=True),
+    Column("similarity", Float, nullable=False),
+)
+"""A document that says what another says, and is not learned: estimated Jaccard similarity."""
+
+sketches = Table("sketches", metadata, _digest(), Column("sketch", Text, nullable=False))
+
+visits = Table(
+    "visits",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("source", String(255), nullable=False),
+    _moment("started_at"),
+    _record(),
+    Index("ix_visits_source_started_at", "source", "started_at"),
+)
+
+reviews = Table(
+    "reviews",
+    metadata,
+    Column("document", String(64), primary_key=True),
+    Column("decision", String(16), nullable=True, index=True),
+    _moment("held_at"),
+    _record(),
+)
+
 sources = Table("sources", metadata, Column("name", String(255), primary_key=True), _record())
 
 leases = Table(

@@ -24,7 +24,8 @@ from agent.fake_engine import FakeVllm
 from agent.fleet import Fleet
 from store import Home, Store
 from store.embeddings import HashEmbedder
-from store.records import Source, Version, utc_now
+from store.records import Version, utc_now
+from store.source_records import Source
 
 
 def build_runtime(home: Home, store: Store, model: Path, inbox: Path) -> tuple[Runtime, FakeVllm]:

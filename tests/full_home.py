@@ -19,12 +19,12 @@ from store.records import (
     Message,
     Probe,
     SkillVector,
-    Source,
     Update,
     Version,
     VersionState,
     digest_of,
 )
+from store.source_records import Source
 from store.store import Store
 
 NOW = datetime(2026, 1, 1, 12, 30, 0, 123456, tzinfo=UTC)

@@ -24,7 +24,8 @@ from store import Home, Store
 from store.embeddings import HashEmbedder
 from store.errors import BusyError
 from store.leases import FencedDatabase, Leases
-from store.records import Cycle, CycleStage, CycleState, DocumentState, Source, utc_now
+from store.records import Cycle, CycleStage, CycleState, DocumentState, utc_now
+from store.source_records import Source
 
 
 @asynccontextmanager

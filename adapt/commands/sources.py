@@ -8,7 +8,8 @@ from adapt.show import table
 from agent.config import home_of
 from store import Store
 from store.errors import DocumentError, UserError
-from store.records import Source, utc_now
+from store.records import utc_now
+from store.source_records import Source
 
 
 def add(options: Options, name: str, folder: Path, trust: float) -> int:

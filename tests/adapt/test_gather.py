@@ -10,7 +10,8 @@ from adapt.gather import gather
 from store import Home, Store
 from store.embeddings import HashEmbedder
 from store.errors import DocumentError
-from store.records import DocumentState, Source, utc_now
+from store.records import DocumentState, utc_now
+from store.source_records import Source
 from tools.virtual_api.catalogue import build_catalogue
 
 TOOL = build_catalogue(0).tools[0].to_json()

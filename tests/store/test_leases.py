@@ -13,7 +13,8 @@ import pytest
 
 from store.errors import BusyError, StateError
 from store.leases import FencedDatabase, Leases
-from store.records import Source, utc_now
+from store.records import utc_now
+from store.source_records import Source
 from store.sources import Sources
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -8,7 +8,8 @@ import pytest
 
 from store.errors import NotFoundError, StateError, UserError
 from store.evidence import EvalReport, GateReport, ItemOutcome, SuiteTest, Verdict
-from store.records import Episode, Example, Message, Source
+from store.records import Episode, Example, Message
+from store.source_records import Source
 from store.store import Store
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -13,7 +13,8 @@ from typing import Any
 
 from store import Store
 from store.errors import DocumentError
-from store.records import Document, DocumentState, Source, digest_of, utc_now
+from store.records import Document, DocumentState, digest_of, utc_now
+from store.source_records import Source
 from tools.virtual_api.catalogue import function_name
 
 TEXT_ENDINGS = {".md", ".markdown", ".txt"}

@@ -1,0 +1,36 @@
+"""The sections of the settings about documents: fetching, gathering, trust and examples.
+
+As agent.config_sections, which puts all sections together and is where others get them.
+"""
+
+from pydantic import Field
+
+from agent.config_base import Section
+
+
+class FetchSettings(Section):
+    """What is fetched over HTTP, and how much of it."""
+
+    allow: tuple[str, ...] = ()
+    """Networks that may be fetched from although they are not public, such as 10.1.0.0/16."""
+    timeout_s: float = Field(default=30.0, gt=0.0)
+    """How long one answer may take, its redirects included, in seconds."""
+    max_bytes: int = Field(default=10 << 20, ge=1)
+    """Most of one body, before and after it is unpacked."""
+    max_redirects: int = Field(default=5, ge=0)
+    """Most redirects of one request."""
+
+
+class GatherSettings(Section):
+    """How sources are visited and what counts as the same text."""
+
+    near_duplicate: float = Field(default=0.9, gt=0.0, le=1.0)
+    """Share of word groups in common (Jaccard) from which a text is one that is known already."""
+
+
+class TrustSettings(Section):
+    """What keeps a document back until a person has looked at it."""
+
+
+class SynthesisSettings(Section):
+    """Who writes examples from documents, and how many."""
