@@ -3,7 +3,9 @@
 As agent.config_sections, which puts all sections together and is where others get them.
 """
 
-from pydantic import Field
+import ipaddress
+
+from pydantic import Field, field_validator
 
 from agent.config_base import Section
 
@@ -19,6 +21,18 @@ class FetchSettings(Section):
     """Most of one body, before and after it is unpacked."""
     max_redirects: int = Field(default=5, ge=0)
     """Most redirects of one request."""
+    pace_s: float = Field(default=1.0, ge=0.0)
+    """Seconds at least between two requests to one host; its robots.txt may ask for more."""
+    agent: str = Field(default="Perennial", pattern=r"^[A-Za-z][A-Za-z_-]*( [ -~]+)?$")
+    """Who asks: the word that robots.txt files know it by, then what else its people should read,
+    such as an address to write to."""
+
+    @field_validator("allow")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for network in value:
+            ipaddress.ip_network(network)
+        return value
 
 
 class GatherSettings(Section):

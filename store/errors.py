@@ -4,6 +4,8 @@ PerennialError
   - UserError              what the caller can mend: settings, arguments, files
     x ConfigError          a setting or flag that cannot be used
     x DocumentError        a document that cannot be taken in
+      . FetchRefused       its address, size or form is not one that is fetched
+      . FetchFailed        its server does not answer well; trying later may help
     x ModelError           a model or adapter directory that cannot be used
     x NotFoundError        a name or digest that is not in the store
     x BusyError            a home, socket or port another process holds
@@ -44,6 +46,14 @@ class ConfigError(UserError, ValueError):
 
 class DocumentError(UserError, ValueError):
     """A document that cannot be taken in."""
+
+
+class FetchRefused(DocumentError):
+    """What is not fetched, now or later: its address, its size or its form is forbidden."""
+
+
+class FetchFailed(DocumentError):
+    """What could not be fetched now: its server is away, too slow or broken."""
 
 
 class ModelError(UserError, ValueError):

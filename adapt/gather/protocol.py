@@ -33,6 +33,8 @@ class Unchanged:
     """An address that is as it was at the last visit."""
 
     address: str
+    stamp: str | None = None
+    """What is written in the place's stamp from now on; None leaves it as it is."""
 
 
 @dataclass(frozen=True)
