@@ -1,19 +1,28 @@
-"""Documents: texts from outside, their life, and search over those that were accepted.
+"""Documents: texts from outside and their life.
 
-The database is the truth. The search index follows it: each row says whether it is indexed, and
-every search first catches up, so a kill between the two, or another process that accepts, leaves
-nothing wrong. Fetching and judging documents is adapt/gather's business. Called by the cycle, the
-agent's search tool and the command line.
+What may follow what in a document's life is decided here, and by nobody else. Comparing texts is
+store/taking.py's business, finding passages store/search.py's, fetching and judging adapt/gather's.
+Called by the cycle, the agent's search tool and the command line.
 """
 
-import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import islice
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select, update
 
 from store.database import Database
+from store.document_rows import (
+    SCAN,
+    chunks,
+    digests_in,
+    known_digests,
+    next_change,
+    read_document,
+    read_documents,
+    states_of,
+    write_documents,
+)
 from store.errors import NotFoundError, StateError
 from store.index import PassageIndex
 from store.passages import Passage
@@ -24,13 +33,20 @@ from store.records import (
     DocumentState,
     digest_of,
 )
-from store.tables import documents, moment, pack, snapshots, unpack
+from store.search import Search
+from store.tables import documents, moment, near_duplicates, pack, snapshots, unpack
+from store.taking import Taken, Taking
 
-T = TypeVar("T")
-_MANY = 500
-"""Digests in one statement: both databases bound how many values one may have."""
-_SCAN = 10_000
-"""Rows at a time of a long list. Reading all is quicker than asking for more than these."""
+
+@dataclass(frozen=True)
+class Duplicate:
+    """A document that says what another says."""
+
+    document: str
+    of: str
+    """Digest of the other one."""
+    similarity: float
+    """Share of word groups in common (Jaccard)."""
 
 
 class Documents:
@@ -39,58 +55,81 @@ class Documents:
 
     def __init__(self, database: Database, index: PassageIndex) -> None:
         self._database = database
-        self._index = index
-        self._catching_up = threading.Lock()
-        self._checked_load = 0
+        self._taking = Taking(database)
+        self._search = Search(database, index)
+
+    def take(self, given: Sequence[Document], near: float = 0.9) -> Taken:
+        """Take in what a visit found (store.normal.new_document makes it), some hundreds at a time,
+        all or none: what is new is stored, to be judged, and what is known or says what is known
+        is told apart. Where each was seen is noted as an edition. `near` is the similarity from
+        which a text is a duplicate (`gather.near_duplicate`)."""
+        return self._taking.take(given, near)
 
     def add(self, document: Document) -> bool:
         """Store a document; False when its digest is already stored, whatever its state."""
         return bool(self.add_all([document]))
 
     def add_all(self, given: Iterable[Document]) -> list[str]:
-        """Store those that are not stored yet, all or none; their digests. Others stay as they
-        are, whatever their state."""
+        """Store those that are not stored yet as they are, all or none; their digests. They are
+        compared with nothing: what comes from a source is taken in with `take`."""
         new = {document.digest: document for document in given}
         with self._database.begin() as db:
-            for some in _chunks(list(new)):
-                known = select(documents.c.digest).where(documents.c.digest.in_(some))
-                for digest in db.scalars(known):
-                    del new[digest]
-            if new:
-                db.execute(insert(documents), [_row(document) for document in new.values()])
+            for digest in known_digests(db, new):
+                del new[digest]
+            write_documents(db, new.values())
         return list(new)
 
     def get(self, digest: str) -> Document:
         """One document. Raises NotFoundError."""
         with self._database.read() as db:
-            return _get(db, digest)
+            return read_document(db, digest)
+
+    def get_all(self, digests: Iterable[str]) -> list[Document]:
+        """Those of the digests that are stored, in the order given."""
+        wanted = list(dict.fromkeys(digests))
+        with self._database.read() as db:
+            found = read_documents(db, wanted)
+        return [found[digest] for digest in wanted if digest in found]
 
     def accept(self, digest: str) -> None:
         """Let a document reach search and training. Raises StateError, NotFoundError."""
         self._move(digest, DocumentState.ACCEPTED)
 
+    def accept_all(self, digests: Sequence[str]) -> None:
+        """Let new documents reach search and training, all or none. One that is no longer new was
+        decided about meanwhile, and stays as it is. Raises NotFoundError."""
+        with self._database.begin() as db:
+            new = [d for d, state in states_of(db, digests) if state is DocumentState.NEW]
+            _write_state(db, new, DocumentState.ACCEPTED)
+
     def quarantine(self, digest: str) -> None:
-        """Keep a document from search and training for now. Raises StateError, NotFoundError."""
+        """Keep a document from search and training for now. Its duplicates are new again: who
+        holds back one text must not thereby keep out all that are like it. Raises StateError,
+        NotFoundError."""
         self._move(digest, DocumentState.QUARANTINED)
 
     def withdraw(self, digest: str) -> None:
-        """Take a document out for ever. Raises StateError, NotFoundError."""
+        """Take a document out for ever. Its duplicates stay out as duplicates: they say what was
+        withdrawn. Raises StateError, NotFoundError."""
         self._move(digest, DocumentState.WITHDRAWN)
+
+    def duplicate_of(self, digest: str) -> Duplicate | None:
+        """What a document is a near duplicate of, None when it is none."""
+        query = select(near_duplicates).where(near_duplicates.c.document == digest)
+        with self._database.read() as db:
+            row = db.execute(query).one_or_none()
+        return Duplicate(*row) if row else None
+
+    def duplicates_of(self, digest: str) -> list[Duplicate]:
+        """The near duplicates of a document, the most similar first."""
+        query = select(near_duplicates).where(near_duplicates.c.of == digest)
+        with self._database.read() as db:
+            found = [Duplicate(*row) for row in db.execute(query)]
+        return sorted(found, key=lambda d: (-d.similarity, d.document))
 
     def search(self, query: str, k: int = 4) -> list[Passage]:
         """At most `k` passages of accepted documents, the best first."""
-        self.catch_up()
-        found = self._index.search(query, k)
-        with self._database.read() as db:
-            accepted = set(
-                db.scalars(
-                    select(documents.c.digest)
-                    .where(documents.c.digest.in_([p.document for p in found]))
-                    .where(documents.c.state == DocumentState.ACCEPTED)
-                )
-            )
-        # A document withdrawn while we searched must not be shown.
-        return [passage for passage in found if passage.document in accepted]
+        return self._search.find(query, k)
 
     def snapshot(self, digests: Iterable[str]) -> CorpusSnapshot:
         """The corpus of these documents, in canonical order, stored under its digest.
@@ -100,8 +139,8 @@ class Documents:
         ordered = tuple(sorted(set(digests)))
         snapshot = CorpusSnapshot(digest=digest_of(list(ordered)), documents=ordered)
         with self._database.begin() as db:
-            accepted = _digests(db, DocumentState.ACCEPTED) if len(ordered) > _SCAN else set()
-            for digest, state in _states(db, [d for d in ordered if d not in accepted]):
+            accepted = digests_in(db, DocumentState.ACCEPTED) if len(ordered) > SCAN else set()
+            for digest, state in states_of(db, [d for d in ordered if d not in accepted]):
                 if state is not DocumentState.ACCEPTED:
                     raise StateError(
                         f"document {digest} is {state} and cannot be learned from",
@@ -125,32 +164,16 @@ class Documents:
 
         Every search does it; call it after accepting many, so that no user waits for it.
         """
-        with self._catching_up:
-            self._check_index()
-            changed = 0
-            # One document at a time, so that a kill loses the work on one at most.
-            while behind := self._behind():
-                for digest in behind:
-                    document = self.get(digest)
-                    if document.state is DocumentState.ACCEPTED:
-                        self._index.put(document)
-                    else:
-                        self._index.drop(digest)
-                    self._mark(digest, indexed=document.state is DocumentState.ACCEPTED)
-                    changed += 1
-                    if progress:
-                        progress(changed)
-        return changed
+        return self._search.catch_up(progress)
 
-    def reindex(self) -> int:
+    def reindex(self, progress: Callable[[int], None] | None = None) -> int:
         """Build the search index anew from the database; how many documents it holds."""
-        with self._catching_up:
-            self._index.clear()
-        return self.catch_up()
+        self._search.clear()
+        return self._search.catch_up(progress)
 
     def close(self) -> None:
         """Close the search index."""
-        self._index.close()
+        self._search.close()
 
     def list(self, state: DocumentState | None = None) -> list[Document]:
         """All documents, or those in one state, in the order in which they were fetched."""
@@ -165,7 +188,15 @@ class Documents:
     def digests(self, *states: DocumentState) -> set[str]:
         """Digests of all documents, or of those in one of these states."""
         with self._database.read() as db:
-            return _digests(db, *states)
+            return digests_in(db, *states)
+
+    def since(self, source: str, when: datetime) -> Sequence[str]:
+        """Digests of what came from a source later than that, in whatever state."""
+        query = select(documents.c.digest).where(
+            documents.c.source == source, documents.c.fetched_at > moment(when)
+        )
+        with self._database.read() as db:
+            return sorted(db.scalars(query))
 
     def count_by_source(self) -> dict[str, int]:
         """How many documents came from each source, by its name."""
@@ -174,86 +205,38 @@ class Documents:
             return {row.source: row[1] for row in db.execute(query)}
 
     def _move(self, digest: str, state: DocumentState) -> None:
-        """The one writer of document states."""
         with self._database.begin() as db:
-            present = _get(db, digest).state
-            if state not in DOCUMENT_TRANSITIONS[present]:
-                allowed = ", ".join(sorted(DOCUMENT_TRANSITIONS[present])) or "nothing"
-                raise StateError(
-                    f"document {digest} is {present} and cannot become {state}",
-                    f"it can become: {allowed}",
-                )
-            db.execute(update(documents).where(documents.c.digest == digest).values(state=state))
+            move_document(db, digest, state)
 
-    def _check_index(self) -> None:
-        """Whenever it was opened: an index without content (deleted, of another embedder, a server
-        that began anew) is filled again."""
-        loads = self._index.loads()
-        if loads != self._checked_load and self._index.empty():
-            with self._database.begin() as db:
-                indexed = update(documents).where(documents.c.indexed.is_(True))
-                db.execute(indexed.values(indexed=False))
-        self._checked_load = loads
 
-    def _behind(self) -> Sequence[str]:
-        """Some documents that the index does not show as they are; none when none is left."""
-        accepted = documents.c.state == DocumentState.ACCEPTED
-        # Two questions: a comparison of the columns with each other could use no index.
-        missing = select(documents.c.digest).where(documents.c.indexed.is_(False), accepted)
-        others = [state for state in DocumentState if state is not DocumentState.ACCEPTED]
-        extra = select(documents.c.digest).where(
-            documents.c.indexed.is_(True), documents.c.state.in_(others)
+def move_document(db: Connection, digest: str, state: DocumentState) -> None:
+    """The one writer of the states of documents that have been judged, inside a transaction of the
+    caller's. Raises StateError, NotFoundError."""
+    present = read_document(db, digest).state
+    if state not in DOCUMENT_TRANSITIONS[present]:
+        allowed = ", ".join(sorted(DOCUMENT_TRANSITIONS[present])) or "nothing"
+        raise StateError(
+            f"document {digest} is {present} and cannot become {state}",
+            f"it can become: {allowed}",
         )
-        with self._database.read() as db:
-            gone = db.scalars(extra.limit(_MANY)).all()
-            return gone or db.scalars(missing.limit(_MANY)).all()
-
-    def _mark(self, digest: str, *, indexed: bool) -> None:
-        with self._database.begin() as db:
-            row = update(documents).where(documents.c.digest == digest)
-            db.execute(row.values(indexed=indexed))
+    _write_state(db, [digest], state)
+    if present is DocumentState.DUPLICATE and state is not DocumentState.WITHDRAWN:
+        db.execute(delete(near_duplicates).where(near_duplicates.c.document == digest))
+    if state is DocumentState.QUARANTINED:
+        _release_duplicates(db, digest)
 
 
-def _get(db: Connection, digest: str) -> Document:
-    row = db.execute(
-        select(documents.c.record, documents.c.state).where(documents.c.digest == digest)
-    ).one_or_none()
-    if row is None:
-        raise NotFoundError(f"no document {digest!r}", "documents.list() has their digests")
-    return unpack(Document, row.record, state=row.state)
+def _write_state(db: Connection, digests: Iterable[str], state: DocumentState) -> None:
+    change = next_change(db)
+    for some in chunks(digests):
+        rows = update(documents).where(documents.c.digest.in_(some))
+        db.execute(rows.values(state=state, changed=change))
 
 
-def _row(document: Document) -> dict[str, object]:
-    return {
-        "digest": document.digest,
-        "source": document.source,
-        "state": document.state,
-        "indexed": False,
-        "fetched_at": moment(document.fetched_at),
-        "record": pack(document, without=("state",)),
-    }
-
-
-def _digests(db: Connection, *states: DocumentState) -> set[str]:
-    query = select(documents.c.digest).execution_options(yield_per=_SCAN)
-    if states:
-        query = query.where(documents.c.state.in_(states))
-    return set(db.scalars(query))
-
-
-def _states(db: Connection, digests: Sequence[str]) -> Iterator[tuple[str, DocumentState]]:
-    """The state of each, in order. Raises NotFoundError."""
-    for some in _chunks(digests):
-        query = select(documents.c.digest, documents.c.state).where(documents.c.digest.in_(some))
-        found = {row.digest: row.state for row in db.execute(query)}
-        for digest in some:
-            yield (
-                digest,
-                DocumentState(found[digest]) if digest in found else _get(db, digest).state,
-            )
-
-
-def _chunks(values: Iterable[T]) -> Iterator[list[T]]:
-    left = iter(values)
-    while some := list(islice(left, _MANY)):
-        yield some
+def _release_duplicates(db: Connection, digest: str) -> None:
+    """The near duplicates of a document are new again, to be judged by themselves."""
+    rows = near_duplicates.c.of == digest
+    found = db.scalars(select(near_duplicates.c.document).where(rows)).all()
+    held = [d for d, state in states_of(db, found) if state is DocumentState.DUPLICATE]
+    _write_state(db, held, DocumentState.NEW)
+    db.execute(delete(near_duplicates).where(rows))

@@ -1,17 +1,30 @@
 """Passages: the pieces of a document that search returns.
 
-It splits text and nothing more; vectors are store/index.py's business, which is the only caller
-of the splitting. `Passage` is what the agent's search tool gets.
+It cuts text and nothing more, with langchain's splitter; vectors and words are the business of
+store/index.py and store/keywords.py. `Passage` is what the agent's search tool gets. Called by
+store/search.py.
 """
 
 import json
-import re
+from functools import cache
+from typing import TYPE_CHECKING
 
 from store.records import Document, Record
 
-WORDS = 120
-_PARAGRAPH = re.compile(r"\n\s*\n")
-_SENTENCE = re.compile(r"(?<=[.!?])\s+")
+if TYPE_CHECKING:
+    from langchain_text_splitters import RecursiveCharacterTextSplitter
+
+CHARS = 720
+"""Most characters of a passage, some 120 words: what the embedder reads of one."""
+_CUTS = [
+    r"\n\s*\n",
+    r"\n",
+    # After a sentence; in Chinese and Japanese no blank follows.
+    r"(?<=[.!?])\s+|(?<=[。！？])",
+    r"\s+",
+    "",
+]
+"""Where a text is cut: between paragraphs, else lines, sentences, words, else anywhere."""
 
 
 class Passage(Record):
@@ -22,11 +35,15 @@ class Passage(Record):
     title: str
     text: str
     score: float
-    """Cosine similarity to the query, at most 1."""
+    """Cosine similarity to the query, at most 1. The order of a search is not by it alone."""
+    address: str = ""
+    """Where the document was found."""
+    position: int = 0
+    """The how manieth passage of the document, from 0."""
 
 
 def passages_of(document: Document) -> list[str]:
-    """The document's passages in order: one per API for `api`, about 120 words each for prose."""
+    """The document's passages in order: one per API for `api`, some 120 words each for prose."""
     if document.kind == "api":
         try:
             return _api_passages(json.loads(document.text))
@@ -36,30 +53,22 @@ def passages_of(document: Document) -> list[str]:
     return split_text(document.text)
 
 
-def split_text(text: str, words: int = WORDS) -> list[str]:
-    """Pieces of at most `words` words, cut between paragraphs, else sentences, else words."""
-    pieces: list[str] = []
-    for paragraph in _PARAGRAPH.split(text):
-        if len(paragraph.split()) <= words:
-            pieces.append(paragraph)
-            continue
-        for sentence in _SENTENCE.split(paragraph):
-            parts = sentence.split()
-            if len(parts) <= words:
-                pieces.append(sentence)
-            else:
-                pieces += [" ".join(parts[i : i + words]) for i in range(0, len(parts), words)]
-    passages: list[str] = []
-    count = 0
-    for piece in (piece.strip() for piece in pieces):
-        length = len(piece.split())
-        if passages and count + length <= words:
-            passages[-1] += "\n" + piece
-            count += length
-        elif length:
-            passages.append(piece)
-            count = length
-    return passages
+def split_text(text: str) -> list[str]:
+    """Pieces of at most CHARS characters that have every word of the text, in order."""
+    return _splitter().split_text(text)
+
+
+@cache
+def _splitter() -> "RecursiveCharacterTextSplitter":
+    from langchain_text_splitters import RecursiveCharacterTextSplitter
+
+    return RecursiveCharacterTextSplitter(
+        separators=_CUTS,
+        is_separator_regex=True,
+        keep_separator="end",
+        chunk_size=CHARS,
+        chunk_overlap=0,
+    )
 
 
 def _api_passages(tool: dict[str, list[dict[str, object]]]) -> list[str]:

@@ -37,6 +37,8 @@ class DocumentState(StrEnum):
     """Life of a document. Only accepted text reaches search or training."""
 
     NEW = "new"
+    DUPLICATE = "duplicate"
+    """It says what a stored document says."""
     QUARANTINED = "quarantined"
     ACCEPTED = "accepted"
     WITHDRAWN = "withdrawn"
@@ -84,6 +86,7 @@ DOCUMENT_TRANSITIONS: Mapping[DocumentState, frozenset[DocumentState]] = {
     DocumentState.NEW: frozenset(
         {DocumentState.ACCEPTED, DocumentState.QUARANTINED, DocumentState.WITHDRAWN}
     ),
+    DocumentState.DUPLICATE: frozenset(set(DocumentState) - {DocumentState.DUPLICATE}),
     DocumentState.QUARANTINED: frozenset({DocumentState.ACCEPTED, DocumentState.WITHDRAWN}),
     DocumentState.ACCEPTED: frozenset({DocumentState.QUARANTINED, DocumentState.WITHDRAWN}),
     DocumentState.WITHDRAWN: frozenset(),
@@ -162,6 +165,8 @@ class Example(Record):
     split: Split = "train"
     check: dict[str, Any] | None = None
     """For items that are asked: what a right answer is (see adapt.evals)."""
+    dated: datetime | None = None
+    """When its document was written, so far as is known, else fetched. Not part of the digest."""
     trust: float = Field(default=1.0, ge=0.0, le=1.0)
 
 
@@ -284,3 +289,5 @@ class Episode(Record):
     """Whether the run ended without a fault and without a word."""
     named: bool = False
     """Whether the client named the version: such runs are no sample of what users meet."""
+    owner: str | None = None
+    """Id of the key that asked, where it is a tenant's."""

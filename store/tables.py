@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     Column,
     DateTime,
@@ -51,9 +52,12 @@ documents = Table(
     Column("indexed", Boolean, nullable=False),
     _moment("fetched_at"),
     _record(),
+    # Number of the last transaction that changed the row: what caches of this table ask by.
+    Column("changed", BigInteger, nullable=False, server_default="0"),
     # With the digest at the end a list of digests is read from the index alone.
     Index("ix_documents_state_fetched_at", "state", "fetched_at", "digest"),
     Index("ix_documents_indexed_state", "indexed", "state"),
+    Index("ix_documents_changed", "changed", "digest"),
 )
 
 snapshots = Table("snapshots", metadata, _digest(), _record())
@@ -201,9 +205,16 @@ near_duplicates = Table(
     Column("of", String(64), nullable=False, index=True),
     Column("similarity", Float, nullable=False),
 )
-"""A document that says what another says, and is not learned: estimated Jaccard similarity."""
+"""A document that says what another says, and is not learned: Jaccard similarity of word groups."""
 
-sketches = Table("sketches", metadata, _digest(), Column("sketch", Text, nullable=False))
+sketches = Table(
+    "sketches",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=True),
+    Column("digest", String(64), nullable=False, unique=True),
+    Column("sketch", Text, nullable=False),
+)
+"""By number, so that a process that has read some reads only those that came later."""
 
 visits = Table(
     "visits",
@@ -224,6 +235,27 @@ reviews = Table(
     _record(),
 )
 
+superseded = Table(
+    "superseded",
+    metadata,
+    Column("example", String(64), primary_key=True),
+    Column("document", String(64), primary_key=True, index=True),
+    Column("newer", String(64), primary_key=True, index=True),
+    Column("cycle", Integer, nullable=False),
+    _record(),
+)
+"""Examples of a document that a newer one contradicts."""
+
+claims = Table(
+    "claims",
+    metadata,
+    Column("document", String(64), primary_key=True),
+    Column("key", BigInteger, primary_key=True, autoincrement=False),
+    Column("trust", Float, nullable=False),
+    Index("ix_claims_key", "key", "document", "trust"),
+)
+"""What documents speak of, as 64-bit hashes: who speaks of the same is found by them."""
+
 sources = Table("sources", metadata, Column("name", String(255), primary_key=True), _record())
 
 leases = Table(
@@ -235,6 +267,14 @@ leases = Table(
     Column("fence", Integer, nullable=False),
     Column("renewals", Integer, nullable=False),
     Column("lasts_s", Float, nullable=False),
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("id", String(16), primary_key=True),
+    Column("digest", String(64), nullable=False),
+    _record(),
 )
 
 owners = Table("owners", metadata, Column("home", String(32), primary_key=True))

@@ -15,7 +15,7 @@ from store.embeddings import HashEmbedder
 from store.errors import NotFoundError, PerennialError, StateError
 from store.home import Home
 from store.index import PassageIndex
-from store.passages import passages_of, split_text
+from store.passages import CHARS, passages_of, split_text
 from store.records import Document, DocumentState, digest_of, utc_now
 from store.store import Store
 
@@ -232,10 +232,10 @@ def test_passages_are_short_and_lose_no_word() -> None:
     prose = "\n\n".join(
         " ".join(f"Word{p} and more of it." for _ in range(n)) for p, n in enumerate((3, 60, 2))
     )
-    for words in (prose, "unbroken " * 500, "", "  \n\n "):
+    for words in (prose, "unbroken " * 500, "一。" * 900, "x" * 5000, "", "  \n\n "):
         passages = split_text(words)
-        assert all(0 < len(p.split()) <= 120 for p in passages)
-        assert " ".join(passages).split() == words.split()
+        assert all(0 < len(p) <= CHARS for p in passages)
+        assert "".join("".join(passages).split()) == "".join(words.split())
     assert len(split_text("one.\n\ntwo.")) == 1
 
 

@@ -11,6 +11,10 @@ depends_on = None
 
 def upgrade() -> None:
     """Create the tables of places, editions, near duplicates, sketches, visits and reviews."""
+    op.add_column(
+        "documents", sa.Column("changed", sa.BigInteger, nullable=False, server_default="0")
+    )
+    op.create_index("ix_documents_changed", "documents", ["changed", "digest"])
     op.create_table(
         "places",
         sa.Column("source", sa.String(255), primary_key=True),
@@ -40,7 +44,8 @@ def upgrade() -> None:
     op.create_index("ix_near_duplicates_of", "near_duplicates", ["of"])
     op.create_table(
         "sketches",
-        sa.Column("digest", sa.String(64), primary_key=True),
+        sa.Column("number", sa.Integer, primary_key=True, autoincrement=True),
+        sa.Column("digest", sa.String(64), nullable=False, unique=True),
         sa.Column("sketch", sa.Text, nullable=False),
     )
     op.create_table(
@@ -59,3 +64,20 @@ def upgrade() -> None:
         sa.Column("record", sa.Text, nullable=False),
     )
     op.create_index("ix_reviews_decision", "reviews", ["decision"])
+    op.create_table(
+        "superseded",
+        sa.Column("example", sa.String(64), primary_key=True),
+        sa.Column("document", sa.String(64), primary_key=True),
+        sa.Column("newer", sa.String(64), primary_key=True),
+        sa.Column("cycle", sa.Integer, nullable=False),
+        sa.Column("record", sa.Text, nullable=False),
+    )
+    op.create_index("ix_superseded_document", "superseded", ["document"])
+    op.create_index("ix_superseded_newer", "superseded", ["newer"])
+    op.create_table(
+        "claims",
+        sa.Column("document", sa.String(64), primary_key=True),
+        sa.Column("key", sa.BigInteger, primary_key=True, autoincrement=False),
+        sa.Column("trust", sa.Float, nullable=False),
+    )
+    op.create_index("ix_claims_key", "claims", ["key", "document", "trust"])
