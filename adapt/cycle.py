@@ -15,6 +15,7 @@ from adapt import cycle_learning as learning
 from adapt.budget import overtime, seconds_left
 from adapt.canary import refuse_while_trying
 from adapt.cycle_context import Context, Outputs
+from adapt.cycle_examples import synthesize_examples
 from adapt.events import Event, Notify
 from adapt.runtime import Runtime
 from store.errors import PerennialError, StageError, StateError
@@ -45,16 +46,21 @@ async def run_cycle(runtime: Runtime, notify: Notify) -> Cycle:
     try:
         async with asyncio.timeout(seconds_left(budget, cycle)):
             corpus = await run.stage(CycleStage.GATHER, learning.gather_corpus)
-            if corpus["new"] < runtime.settings.update.min_new_documents:
+            if corpus["new"] < runtime.settings.update.min_new_documents and "start" not in corpus:
                 cycles.finish(cycle.number, CycleState.SKIPPED)
                 return cycles.get(cycle.number)
-            examples = await run.stage(CycleStage.SYNTHESIZE, learning.synthesize_examples, corpus)
+            if not corpus["new"]:
+                # Nothing is left to learn again: what was live before is what there is.
+                await run.stage(CycleStage.SWAP, judging.step_back, corpus)
+                cycles.finish(cycle.number, CycleState.PROMOTED)
+                return cycles.get(cycle.number)
+            examples = await run.stage(CycleStage.SYNTHESIZE, synthesize_examples, corpus)
             mask = await run.stage(CycleStage.ATTRIBUTE, learning.attribute_base)
             update = await run.stage(
                 CycleStage.IMPLANT, learning.implant_update, corpus, examples, mask
             )
-            version = await run.stage(CycleStage.COMPOSE, learning.compose_version, update)
-            reports = await run.stage(CycleStage.EVALUATE, judging.evaluate, version)
+            version = await run.stage(CycleStage.COMPOSE, learning.compose_version, update, corpus)
+            reports = await run.stage(CycleStage.EVALUATE, judging.evaluate, version, corpus)
             verdict = await run.stage(CycleStage.GATE, judging.gate, version, reports)
         # Not cut short: it is quick, and a version that is live must be recorded as promoted.
         await run.stage(CycleStage.SWAP, judging.swap, version, verdict)

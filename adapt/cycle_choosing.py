@@ -17,6 +17,7 @@ from adapt.cycle_context import Context
 from adapt.evals.items import Suite
 from adapt.evals.runner import CONCURRENCY, run_suite
 from adapt.evals.suites import choosing_suite
+from adapt.standing import Standing
 from agent.config import Settings, UpdateSettings
 from agent.fleet import Fleet
 from store.errors import EngineError, StageError
@@ -79,7 +80,8 @@ async def choose(
     if len(made) == 1:
         return made[0], []
     runtime = context.runtime
-    suite = choosing_suite(runtime.store.examples.of_cycle(context.number, "choose"), MOST)
+    examples = runtime.store.examples.of_cycle(context.number, "choose")
+    suite = choosing_suite(Standing.of(runtime.store).among(examples), MOST)
     if not suite.items:
         return next(c for c in made if c.scale == USUAL), []
     context.progress(0, len(made) * len(suite.items), "choosing lambda")

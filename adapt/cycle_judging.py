@@ -9,13 +9,14 @@ from dataclasses import asdict
 import numpy as np
 
 from adapt import gate as gates
-from adapt.canary import put_forward
+from adapt.canary import make_live, put_forward
 from adapt.cycle_context import Context, Outputs
 from adapt.cycle_suites import PINNED, cycle_suites
 from adapt.evals.asking import Asker, decoding_of
 from adapt.evals.items import Suite
 from adapt.evals.pairs import PairedRun
 from adapt.evals.runner import ask_suite
+from adapt.forgetting import ask_withdrawn, forgotten_of
 from adapt.gate_suite import decided_against
 from adapt.runtime import Runtime
 from adapt.spending import level_of
@@ -23,10 +24,11 @@ from store.evidence import EvalReport, ItemOutcome, Verdict
 from store.records import VersionState
 
 
-async def evaluate(context: Context, version: Outputs) -> Outputs:
+async def evaluate(context: Context, version: Outputs, corpus: Outputs) -> Outputs:
     """Ask the live version and the candidate the same questions, in the engine that serves both.
 
-    Stops where a suite has shown harm, unless gate.stop_early is off.
+    Stops where a suite has shown harm, unless gate.stop_early is off. Where a line is made anew,
+    what was withdrawn is asked too.
     """
     runtime = context.runtime
     store = runtime.store
@@ -35,7 +37,7 @@ async def evaluate(context: Context, version: Outputs) -> Outputs:
     assert live is not None, "a runtime always has a live version"
     await runtime.swap.load(candidate)
     probe = await runtime.swap.check(candidate)
-    suites = cycle_suites(runtime, context.number)
+    suites = cycle_suites(runtime, context.number, rebuilds="start" in corpus)
     known = _known_outcomes(runtime, live.name)
     base = store.versions.first()
     total = sum(len(s.items) for s in suites)
@@ -56,6 +58,8 @@ async def evaluate(context: Context, version: Outputs) -> Outputs:
         if len(pair[1].outcomes) < len(suite.items):
             # Harm is shown: what the other suites would say cannot save the candidate.
             break
+    if withdrawn := corpus.get("withdrawn"):
+        outputs["withdrawn"] = await ask_withdrawn(context, withdrawn, live.name, candidate.name)
     outputs["probe_difference"] = round(probe.max_abs_diff, 5) if probe else None
     return outputs
 
@@ -132,6 +136,7 @@ async def gate(context: Context, version: Outputs, reports: Outputs) -> Outputs:
         settings,
         level=level_of(earlier, settings.alpha),
         planned=reports.get("planned"),
+        forgotten=forgotten_of(reports["withdrawn"]) if "withdrawn" in reports else None,
         since={
             name: (store.reports.get_eval(digest), pairs[name][1])
             for name, digest in reports.get("since", {}).items()
@@ -153,6 +158,15 @@ async def gate(context: Context, version: Outputs, reports: Outputs) -> Outputs:
         "summary": list(report.summary),
         "suites": [t.model_dump(mode="json", include=fields) for t in report.tests],
     }
+
+
+async def step_back(context: Context, corpus: Outputs) -> Outputs:
+    """Make live the version that a line is made anew from, where there is nothing to add to it."""
+    swapped = await make_live(context.runtime, corpus["start"], "what it learned was withdrawn")
+    return {
+        "live": swapped.live, "previous": swapped.previous,
+        "swap_ms": round(swapped.milliseconds, 1),
+    }  # fmt: skip
 
 
 async def swap(context: Context, version: Outputs, verdict: Outputs) -> Outputs:

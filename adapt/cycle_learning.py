@@ -5,9 +5,7 @@ Each can be run again from its inputs after a kill, with the same digests. Calle
 
 import asyncio
 import shutil
-from collections import Counter
 from pathlib import Path
-from typing import get_args
 
 from adapt.base import (
     attribution_corpus,
@@ -19,11 +17,12 @@ from adapt.base import (
 from adapt.cycle_choosing import candidates_of, choose, parts_of, scales_of
 from adapt.cycle_context import Context, Outputs
 from adapt.gather import gather
+from adapt.line import start_of
 from adapt.loki.selection import Mask, rows_per_layer
 from adapt.loki.settings import chosen
 from adapt.rehearsal import documents_of, examples_of, rehearsed
 from adapt.runtime import Runtime
-from adapt.synthesize import synthesize
+from adapt.standing import Standing
 from agent.config import lora_rank_for, quota_of
 from store.errors import ConfigError, IntegrityError, ModelError, StageError
 from store.files import digest_of_directory, write_atomic
@@ -32,7 +31,6 @@ from store.records import (
     Example,
     Probe,
     SkillUse,
-    Split,
     Update,
     Version,
     digest_of,
@@ -44,39 +42,26 @@ PROBES = ("What is 12 plus 7?", "Which tools do you have?")
 
 
 async def gather_corpus(context: Context) -> Outputs:
-    """Read the sources; the corpus is all accepted documents that the live version has not seen."""
+    """Read the sources; the corpus is all accepted documents that the live version has not seen,
+    or, where it must be made anew, that the version has not seen at which this begins."""
     runtime = context.runtime
     store = runtime.store
-    found = await asyncio.to_thread(
-        gather,
-        store,
-        runtime.settings.update.max_document_bytes,
-        lambda text: context.progress(0, 0, text),
-    )
-    seen = learned_documents(runtime)
+    async with runtime.visit_lock:
+        found = await gather(store, runtime.settings, lambda text: context.progress(0, 0, text))
+    start = start_of(runtime)
+    seen = documents_of(store, start.version.name)
     new = sorted(store.documents.digests(DocumentState.ACCEPTED) - seen)
     refused = [{"address": r.address, "reason": r.reason} for r in found.refused]
+    failed = [{"source": v.source, "error": v.error} for v in found.visits if v.error]
     snapshot = store.documents.snapshot(new)
-    return {"corpus": snapshot.digest, "new": len(new), "refused": refused}
+    return {"corpus": snapshot.digest, "new": len(new), "refused": refused, "failed": failed} | (
+        start.told()
+    )
 
 
 def learned_documents(runtime: Runtime) -> set[str]:
     """Digests of the documents that the live version and its parents were trained on."""
     return documents_of(runtime.store, runtime.live())
-
-
-async def synthesize_examples(context: Context, corpus: Outputs) -> Outputs:
-    """Write the examples of the corpus into the store."""
-    store = context.runtime.store
-    snapshot = store.documents.get_snapshot(corpus["corpus"])
-    documents = [store.documents.get(d) for d in snapshot.documents]
-    made = await asyncio.to_thread(synthesize, documents, context.runtime.settings.update.seed)
-    store.examples.add(context.number, made)
-    counts = Counter(e.split for e in made)
-    return {
-        "examples": digest_of([e.digest for e in made]),
-        **{split: counts[split] for split in get_args(Split)},
-    }
 
 
 async def attribute_base(context: Context) -> Outputs:
@@ -132,20 +117,23 @@ async def implant_update(
     """Train the rows on new examples and some earlier ones, held to the base on general talk."""
     runtime = context.runtime
     store, update = runtime.store, runtime.settings.update
-    new = store.examples.of_cycle(context.number, "train")
-    learned = learned_documents(runtime)
+    new = Standing.of(store).among(store.examples.of_cycle(context.number, "train"))
+    start = store.versions.get(corpus.get("start") or runtime.live())
+    learned = documents_of(store, start.name)
     earlier = examples_of(store, learned, context.number)
-    warm = _live_update(runtime, mask["mask"])
+    warm = _rows_of(runtime, start, mask["mask"])
     if warm:
         await asyncio.to_thread(store.artifacts.verify, warm.name)
-    # Training begins at what is live, or at the base, which knows what was merged into it. What
-    # is known there is rehearsed, all else is learned.
+    # Training begins at what is live (or was before a withdrawn document came in), or at the base,
+    # which knows what was merged into it. What is known there is rehearsed, all else is learned.
     known = learned if warm else documents_of(store, runtime.base.merged)
     train = [*new, *(e for e in earlier if not known.issuperset(e.documents))]
-    again = rehearsed(
-        new, [e for e in earlier if known.issuperset(e.documents)], update.epochs,
-        f"{update.seed}/{context.number}",
-    )  # fmt: skip
+    rehearse = [e for e in earlier if known.issuperset(e.documents)]
+    if "start" in corpus:
+        # What a line's updates taught one after the other was learned again in each that followed;
+        # once over, less of it stays (docs/knowledge.md).
+        rehearse += train
+    again = rehearsed(new, rehearse, update.epochs, f"{update.seed}/{context.number}")
     files = {name: context.work / f"{name}.jsonl" for name in ("examples", "again", "replay")}
     for file, each in zip(files.values(), (train, again, _general(runtime)), strict=True):
         write_atomic(file, "".join(e.model_dump_json() + "\n" for e in each))
@@ -187,17 +175,18 @@ def _general(runtime: Runtime) -> list[Example]:
     return read_conversations(corpus) if corpus else []
 
 
-def _live_update(runtime: Runtime, mask: str) -> Path | None:
-    """The live version's rows, when they are rows of the same mask."""
-    live = runtime.store.versions.live()
-    if live is None or live.update is None:
+def _rows_of(runtime: Runtime, version: Version, mask: str) -> Path | None:
+    """A version's rows, when they are rows of the same mask."""
+    if version.update is None:
         return None
-    update = runtime.store.versions.get_update(live.update)
+    update = runtime.store.versions.get_update(version.update)
     return runtime.store.artifacts.path(update.digest) if update.mask_digest == mask else None
 
 
-async def compose_version(context: Context, update: Outputs) -> Outputs:
+async def compose_version(context: Context, update: Outputs, corpus: Outputs) -> Outputs:
     """Join the update and the skill vector into one adapter, and take its probe.
+
+    Its parent is the version at which training began.
 
     Where lambda is not set, an adapter for each of several is made, and the engine tells which is
     best on examples that are for nothing else.
@@ -225,7 +214,6 @@ async def compose_version(context: Context, update: Outputs) -> Outputs:
         skills = (SkillUse(vector=vector.digest, scale=chosen.scale),)
     known = store.versions.by_digest(digest)
     if known is None:
-        live = store.versions.live()
         number = store.versions.next_number()
         known = Version(
             name=f"v{number}-{digest[:6]}",
@@ -235,7 +223,7 @@ async def compose_version(context: Context, update: Outputs) -> Outputs:
             base_digest=runtime.base.digest,
             update=update["update"],
             skills=skills,
-            parent=live.name if live else None,
+            parent=corpus.get("start") or runtime.live(),
             template_digest=runtime.base.template_digest,
             path=digest,
             probe=Probe.model_validate(chosen.probe),

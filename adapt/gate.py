@@ -9,13 +9,15 @@ else one rejecting suite rejects; else one abstaining suite abstains, and a suit
 `min_items` items abstains; promotion needs every claim proven: that `learned` is better, that each
 other suite (at least one) lost less than its margin, and, on suites that never change, that all
 updates since the base together lost less than `total_margin`. As every claim must be proven, the
-chance of promoting where one of them is false is at most the level, however many there are.
+chance of promoting where one of them is false is at most the level, however many there are. A line
+that is made anew without a withdrawn document need not learn: it must no longer answer for it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
+from adapt.gate_forgotten import Forgotten
 from adapt.gate_suite import LEARNED, Paired, judge_suite
 from adapt.gate_words import summary
 from agent.config_sections import GateSettings
@@ -34,14 +36,15 @@ def decide(
     level: float | None = None,
     planned: Mapping[str, int] | None = None,
     since: Mapping[str, Pair] | None = None,
+    forgotten: Forgotten | None = None,
 ) -> GateReport:
     """The verdict on a candidate from (live, candidate) reports by suite name.
 
     `level` is this update's share of the error (adapt.spending; settings.alpha where left out),
     `planned` the items of suites whose asking may have stopped early, `since` reports of the base
-    and the candidate on suites that never change. Faults, odd reports and small suites are
-    verdicts, not errors. ConfigError when there is no suite at all, or when the reports are of more
-    than two versions.
+    and the candidate on suites that never change, `forgotten` what is answered of withdrawn
+    documents. Faults, odd reports and small suites are verdicts, not errors. ConfigError when there
+    is no suite at all, or when the reports are of more than two versions.
     """
     live, candidate = _versions(pairs.values())
     level = settings.alpha if level is None else level
@@ -53,7 +56,11 @@ def decide(
         paired[long] = pair_up(*pair, planned.get(name, 0))
         tests.append(judge_suite(long, paired[long], settings, level, settings.total_margin))
     faults = [f"{n}: {p.fault}" for n, p in paired.items() if p.fault]
-    verdict, words = overall(tests, faults)
+    verdict, words = overall(tests, faults, must_learn=forgotten is None)
+    if forgotten is not None:
+        if verdict is not Verdict.ABSTAIN and not forgotten.holds:
+            verdict, words = Verdict.REJECT, f"Rejected. {words.partition('. ')[2]}"
+        words = f"{words} {forgotten.words}"
     reports = [r.digest for pair in (*pairs.values(), *(since or {}).values()) for r in pair]
     body = [live, candidate, reports, settings.model_dump(), [t.model_dump() for t in tests]]
     return GateReport(
@@ -67,7 +74,10 @@ def decide(
         tested=not faults,
         verdict=verdict,
         words=words,
-        summary=summary(tests, paired, verdict, faults, settings),
+        summary=(
+            *summary(tests, paired, verdict, faults, settings),
+            *((forgotten.words,) if forgotten else ()),
+        ),
         created_at=utc_now(),
     )
 
@@ -96,7 +106,9 @@ def pair_up(live: EvalReport, candidate: EvalReport, planned: int = 0) -> Paired
     )
 
 
-def overall(tests: Sequence[SuiteTest], faults: Sequence[str]) -> tuple[Verdict, str]:
+def overall(
+    tests: Sequence[SuiteTest], faults: Sequence[str], *, must_learn: bool = True
+) -> tuple[Verdict, str]:
     """The verdict on the candidate, and the suites it rests on."""
     by: dict[Verdict, list[SuiteTest]] = {v: [t for t in tests if t.verdict is v] for v in Verdict}
     names = {t.suite for t in tests}
@@ -104,9 +116,9 @@ def overall(tests: Sequence[SuiteTest], faults: Sequence[str]) -> tuple[Verdict,
         return Verdict.ABSTAIN, "Abstained. " + "; ".join(faults)
     if rejecting := by[Verdict.REJECT]:
         return Verdict.REJECT, "Rejected. " + " ".join(t.words for t in rejecting)
-    if LEARNED not in names:
+    if must_learn and LEARNED not in names:
         return Verdict.ABSTAIN, f"Abstained. There is no suite {LEARNED}: nothing new was asked."
-    if len(names) < 2:
+    if len(names - {LEARNED}) < 1:
         return Verdict.ABSTAIN, "Abstained. Nothing was asked of what the live version knew."
     if abstaining := by[Verdict.ABSTAIN]:
         return Verdict.ABSTAIN, "Abstained. " + " ".join(t.words for t in abstaining)

@@ -19,6 +19,10 @@ CHOOSE = "State the {r} of {e}."
 """The form by which a candidate is chosen; neither trained on nor asked by the gate."""
 HELD_OUT = "Name the {r} of {e}."
 """The form the gate asks; never trained on."""
+_FORMS = tuple(
+    re.compile(re.escape(form).replace(r"\{r\}", r"(?P<r>.+?)").replace(r"\{e\}", r"(?P<e>.+?)"))
+    for form in (*ASKED, CHOOSE, HELD_OUT)
+)
 
 
 class Asked(NamedTuple):
@@ -53,3 +57,16 @@ def ask_about(text: str) -> list[Asked]:
             start, rest = " ".join(words[:cut]), " ".join(words[cut:])
             found.append(Asked((f"Complete: {start}",), None, None, rest))
     return found
+
+
+class About(NamedTuple):
+    """What a question in one of the forms above asks for."""
+
+    relation: str
+    entity: str
+
+
+def about(question: str) -> About | None:
+    """What a question asks for; None where it has none of the forms."""
+    match = next((m for form in _FORMS if (m := form.fullmatch(question))), None)
+    return About(match["r"], match["e"]) if match else None

@@ -8,8 +8,9 @@ adapt.cycle_learning and adapt.reproduce.loki.
 import random
 from collections.abc import Sequence
 
+from adapt.standing import Standing
 from store import Store
-from store.records import Example
+from store.records import Example, Version
 
 
 def documents_of(store: Store, version: str) -> set[str]:
@@ -17,28 +18,39 @@ def documents_of(store: Store, version: str) -> set[str]:
 
     No name is no version, and nothing that it was trained on.
     """
-    seen: set[str] = set()
+    return set().union(*(corpus_of(store, at) for at in line_of(store, version)))
+
+
+def line_of(store: Store, version: str) -> list[Version]:
+    """A version, by its name, and its parents back to the base."""
+    found: list[Version] = []
     name: str | None = version
     while name:
-        at = store.versions.get(name)
-        if at.update:
-            corpus = store.versions.get_update(at.update).corpus_digest
-            seen |= set(store.documents.get_snapshot(corpus).documents)
-        name = at.parent
-    return seen
+        found.append(store.versions.get(name))
+        name = found[-1].parent
+    return found
+
+
+def corpus_of(store: Store, version: Version) -> set[str]:
+    """Digests of the documents that a version's own update was made from."""
+    if version.update is None:
+        return set()
+    corpus = store.versions.get_update(version.update).corpus_digest
+    return set(store.documents.get_snapshot(corpus).documents)
 
 
 def examples_of(store: Store, documents: set[str], before: int) -> list[Example]:
     """Training examples on these documents of the cycles before that one, each once.
 
     A refused cycle's are left out when `documents` are those of the live version: what the gate did
-    not let in must not come in by a later update.
+    not let in must not come in by a later update. So is what was taken back, or no longer holds.
     """
+    standing = Standing.of(store)
     found = {
         e.digest: e
         for n in range(1, before)
         for e in store.examples.of_cycle(n, "train")
-        if e.documents and documents.issuperset(e.documents)
+        if e.documents and documents.issuperset(e.documents) and standing.holds(e)
     }
     return list(found.values())
 

@@ -56,14 +56,14 @@ def synthesize(documents: Sequence[Document], seed: int) -> list[Example]:
 def _from_prose(document: Document) -> Iterable[Example]:
     for asked in ask_about(document.text):
         for question in asked.questions:
-            yield _example(
+            yield example_of(
                 "qa", document, question, Message(role="assistant", content=asked.answer)
             )
         check = {"kind": "answer", "values": [asked.answer]}
         if asked.choose:
-            yield _example("qa", document, asked.choose, None, check=check, split="choose")
+            yield example_of("qa", document, asked.choose, None, check=check, split="choose")
         if asked.held_out:
-            yield _example("qa", document, asked.held_out, None, check=check)
+            yield example_of("qa", document, asked.held_out, None, check=check)
 
 
 def _from_api(
@@ -71,7 +71,7 @@ def _from_api(
 ) -> Iterable[Example]:
     function = schema["function"]
     for row in api_rows(function):
-        yield _example(
+        yield example_of(
             "api-doc", document, row.question, Message(role="assistant", content=row.answer)
         )
     others = [n for n in names if n != function["name"]]
@@ -89,7 +89,7 @@ def _from_api(
             call = {"name": function["name"], "arguments": arguments}
             answer = Message(role="assistant", tool_calls=(call,)) if split == "train" else None
             check = None if answer else {"kind": "call", **call}
-            yield _example("api-call", document, query, answer, tools, check=check, split=split)
+            yield example_of("api-call", document, query, answer, tools, check=check, split=split)
 
 
 def _refusals(
@@ -99,7 +99,7 @@ def _refusals(
     for _ in range(REFUSALS):
         query, _ = write_call(schema["function"], rng)
         answer = Message(role="assistant", content=REFUSAL)
-        yield _example("api-none", document, query, answer, _shown(_some(strangers, rng), rng))
+        yield example_of("api-none", document, query, answer, _shown(_some(strangers, rng), rng))
 
 
 def _some(names: Sequence[str], rng: random.Random) -> list[str]:
@@ -159,7 +159,7 @@ def _value(spec: dict[str, Any], rng: random.Random) -> Any:
     return title(rng)
 
 
-def _example(
+def example_of(
     kind: str,
     document: Document,
     question: str,
@@ -168,6 +168,7 @@ def _example(
     check: dict[str, Any] | None = None,
     split: Split | None = None,
 ) -> Example:
+    """One example on a document: to train on where there is an answer, else to be asked."""
     split = split or ("train" if answer else "held_out")
     messages = [Message(role="system", content=SYSTEM), Message(role="user", content=question)]
     if answer:
@@ -181,5 +182,6 @@ def _example(
         documents=(document.digest,),
         split=split,
         check=check,
+        dated=document.published_at or document.fetched_at,
         trust=document.trust,
     )

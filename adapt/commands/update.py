@@ -45,17 +45,16 @@ async def _update(settings: Settings) -> Cycle:
     running = find_running(settings)
     with CycleView() as view:
         if running is not None:
-            return await _follow(running, settings, view)
+            return await follow(running, settings, view, await running.update())
         async with open_runtime(settings, view.engine) as runtime, runtime.cycle_lock:
             view.still()
             return await run_alone(runtime, view.notify)
 
 
-async def _follow(running: Running, settings: Settings, view: CycleView) -> Cycle:
-    """Have the server run a cycle, and show it from its records and its status."""
+async def follow(running: Running, settings: Settings, view: CycleView, number: int) -> Cycle:
+    """Show a cycle that the server runs, from its records and its status, to its end."""
     home = home_of(settings)
     with Store.open(home) as store:
-        number = await running.update()
         shown: set[tuple[CycleStage, str]] = set()
         while True:
             cycle = _cycle(store, number)

@@ -68,14 +68,17 @@ def facts(seed: int, entities: int = 50, per_entity: int = 3) -> list[Fact]:
             continue
         seen.add(entity)
         for relation in rng.sample(RELATIONS, per_entity):
-            if relation.endswith("year"):
-                value = str(rng.randrange(1000, 2000))
-            elif relation.endswith("height"):
-                value = f"{rng.randrange(20, 400)} metres"
-            else:
-                value = made_up(rng).capitalize()
-            found.append(Fact(entity, relation, value))
+            found.append(Fact(entity, relation, value_of(relation, rng)))
     return found
+
+
+def value_of(relation: str, rng: random.Random) -> str:
+    """A made-up value of a relation."""
+    if relation.endswith("year"):
+        return str(rng.randrange(1000, 2000))
+    if relation.endswith("height"):
+        return f"{rng.randrange(20, 400)} metres"
+    return made_up(rng).capitalize()
 
 
 def articles(seed: int, entities: int, per_entity: int = 3, per_article: int = 4) -> dict[str, str]:

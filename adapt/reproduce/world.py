@@ -56,7 +56,7 @@ def make_world(seed: int) -> World:
     train = [e for e in synthesize(documents, seed) if e.split == "train"]
     asked = {
         "calls": _tasks(chosen, "single", CALLS, f"world/{seed}", names=True),
-        "facts": [_said(f.question(ASKED), f.value) for f in facts(place_seed, PLACES)],
+        "facts": [said(f.question(ASKED), f.value) for f in facts(place_seed, PLACES)],
     }
     return World(train, asked)
 
@@ -70,7 +70,7 @@ def old_abilities() -> Abilities:
     world = facts(KNOWN_SEED)
     told = rng.sample(world, min(KEPT, len(world)))
     abilities = {
-        "facts by heart": [_said(f.question(rng.randrange(len(QUESTIONS))), f.value) for f in told],
+        "facts by heart": [said(f.question(rng.randrange(len(QUESTIONS))), f.value) for f in told],
         "calls by heart": _tasks(known, "single", KEPT, "old", names=True),
         "calls by schema": _tasks(unseen, "single", OPEN_BOOK, "old"),
         "refusals": _tasks(unseen, "none", REFUSALS, "old"),
@@ -80,7 +80,7 @@ def old_abilities() -> Abilities:
         rng = random.Random(f"old/{ability.__name__}")
         made = {p.question: p for p in (ability(rng) for _ in range(3 * PUZZLES))}
         abilities[ability.__name__] = [
-            _said(p.question, p.answer) for p in list(made.values())[:PUZZLES]
+            said(p.question, p.answer) for p in list(made.values())[:PUZZLES]
         ]
     return abilities
 
@@ -123,7 +123,8 @@ def _first(task: Task) -> Message:
     return Message(role="assistant", tool_calls=calls, loss=True)
 
 
-def _said(question: str, answer: str) -> Example:
+def said(question: str, answer: str) -> Example:
+    """A question with its reference answer."""
     return _example(question, Message(role="assistant", content=answer, loss=True))
 
 

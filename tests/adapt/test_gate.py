@@ -8,6 +8,7 @@ import pytest
 
 from adapt.eprocess import e_value_above, e_value_below, interval_95, mcnemar_p
 from adapt.gate import decide, pair_up
+from adapt.gate_forgotten import Forgotten
 from adapt.gate_suite import judge_suite
 from agent.config import GateSettings
 from store.errors import ConfigError
@@ -314,3 +315,18 @@ def test_statistics_of_no_items_claim_nothing() -> None:
 def test_overwhelming_evidence_stays_a_number() -> None:
     """Ten thousand wins do not overflow."""
     assert np.isfinite(e_value_above(np.ones(10_000), 0.0))
+
+
+def test_a_line_made_anew_need_not_learn_but_must_have_forgotten() -> None:
+    """It goes live where it keeps all else and answers no more than what never saw the document."""
+    kept = {"kept": pair("kept", 0, 0, 150)}
+    gone = Forgotten(items=40, live=0.9, candidate=0.05, never=0.0)
+    still = Forgotten(items=40, live=0.9, candidate=0.075, never=0.0)
+    assert decide(kept, SETTINGS).verdict is Verdict.ABSTAIN
+    passed = decide(kept, SETTINGS, forgotten=gone)
+    assert passed.verdict is Verdict.PROMOTE and "is forgotten: 0.050" in passed.words
+    refused = decide(kept, SETTINGS, forgotten=still)
+    assert refused.verdict is Verdict.REJECT and "is still answered" in refused.words
+    assert refused.digest != passed.digest
+    lost = {"kept": pair("kept", 0, 60, 90)}
+    assert decide(lost, SETTINGS, forgotten=gone).verdict is Verdict.REJECT
