@@ -4,6 +4,7 @@ As agent.config_sections, which puts all sections together and is where others g
 """
 
 import ipaddress
+from typing import Literal
 
 from pydantic import Field, field_validator
 
@@ -45,6 +46,29 @@ class GatherSettings(Section):
 class TrustSettings(Section):
     """What keeps a document back until a person has looked at it."""
 
+    least: float = Field(default=0.3, ge=0.0, le=1.0)
+    """Documents that are trusted less, by their source or their lineage, are all kept back."""
+    volume: float = Field(default=5.0, ge=1.0)
+    """How many times its usual number of new documents a source may bring at once."""
+    repeats: int = Field(default=8, ge=2)
+    """How many documents of a source may make one claim that no other source makes."""
+
 
 class SynthesisSettings(Section):
-    """Who writes examples from documents, and how many."""
+    """Who writes examples from documents, and what that may cost."""
+
+    writer: Literal["templates", "live", "endpoint"] = "templates"
+    """`templates` needs no model. `live` asks the live version too, `endpoint` another
+    OpenAI-compatible server; what they write stands beside the templates' examples."""
+    endpoint: str = ""
+    """URL of the endpoint, such as https://host/v1. Its key is read from OPENAI_API_KEY."""
+    model: str = ""
+    """Name of the endpoint's model."""
+    timeout_s: float = Field(default=120.0, gt=0.0)
+    """How long the endpoint may take for one answer, in seconds."""
+    max_calls: int = Field(default=2000, ge=0)
+    """Most questions to the writer in one update; what is over is written by templates alone."""
+    max_tokens: int = Field(default=4_000_000, ge=0)
+    """Most tokens of questions and answers in one update."""
+    max_seconds: float = Field(default=3600.0, ge=0.0)
+    """Most waiting for answers in one update, all answers added up."""
