@@ -28,6 +28,8 @@ Progress = Callable[[dict[str, Any]], None]
 
 REQUEST, RESULT, ERROR, LOG = "request.json", "result.json", "error.json", "log.txt"
 _PARENT = "PERENNIAL_STAGE_PARENT"
+NICENESS = 10
+"""Of the child, above that of the process that serves."""
 _ERROR = "error"
 """In place of progress: why the child failed, where it cannot be written."""
 # glibc gives freed tensors back to the kernel and takes them again: a tenth of a training step.
@@ -160,6 +162,8 @@ def _failure(module: str, work_dir: Path, code: int, error: dict[str, Any] | Non
 def main(module: str, work_dir: Path) -> int:
     """The child: call the function and write its result. Its exit code is 0 or 1."""
     die_with_parent(int(os.environ[_PARENT]))
+    # Who learns in the background must not take the cores from whoever answers.
+    os.nice(NICENESS)
     # Ctrl-C reaches the whole group: die at once, for a parent that waits in another thread.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     # Libraries print; only progress lines may reach the parent.

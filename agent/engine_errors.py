@@ -10,6 +10,8 @@ from typing import Any
 
 from store.errors import EngineError, EngineRefused, EngineUnavailable
 
+FILLS = ("context length", "max_model_len", "max_tokens must be at least 1, got 0")
+"""How vLLM says that a prompt leaves no room for an answer; the last for one that just fits."""
 DEAD = ("EngineDeadError", "EngineCore encountered an issue")
 
 
@@ -27,9 +29,8 @@ def reading(path: str) -> Iterator[None]:
 
 def too_long(error: EngineError) -> bool:
     """Whether an engine refused a prompt for its length alone."""
-    words = error.message
-    long = "context length" in words or "max_model_len" in words
-    return isinstance(error, EngineRefused) and error.status == 400 and long
+    fills = any(mark in error.message for mark in FILLS)
+    return isinstance(error, EngineRefused) and error.status == 400 and fills
 
 
 def code_of(chunk: dict[str, Any]) -> int:
@@ -43,7 +44,7 @@ def own_refusal(path: str, status: int, words: str) -> EngineError:
     """What vLLM refused, with a way out; a server whose core died is unavailable."""
     if any(mark in words for mark in DEAD):
         return EngineUnavailable(f"the engine died: {words}", "see its log; it is restarted")
-    if "maximum context length" in words or "max_model_len" in words:
+    if any(mark in words for mark in FILLS):
         hint = "shorten the conversation, lower max_tokens or raise engine.max_model_len"
     elif "max_lora_rank" in words or "LoRA rank" in words:
         hint = "raise engine.max_lora_rank"

@@ -88,7 +88,7 @@ class EngineProcess:
         command = self._command(self.socket) if self._command else self._vllm()
         serve_log.rotate(self.log)
         watch = [sys.executable, "-I", serve_watch.__file__, str(os.getpid())]
-        with self.log.open("wb") as log:
+        with self.log.open("ab") as log:
             self._child = subprocess.Popen(
                 [*watch, *command.arguments],
                 stdin=subprocess.DEVNULL,

@@ -91,6 +91,9 @@ def _environment(
         if settings.enforce_eager is not False:
             # Eager or not, the first log-probabilities are compiled with g++, which may be missing.
             values["TORCHDYNAMO_DISABLE"] = "1"
+        # oneDNN keeps a kernel for each shape that it meets, and every number of tokens in a batch
+        # is one: 1024 of them are hundreds of MiB and no faster.
+        values["ONEDNN_PRIMITIVE_CACHE_CAPACITY"] = "128"
     if small:
         # One thread and no worker process: no OpenMP state that a fork could break, and no
         # hand-over between processes in every step.

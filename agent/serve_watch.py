@@ -15,11 +15,15 @@ import sys
 import time
 
 POLL_S = 0.25
+NICENESS = 3
+"""Of the engine: the assistant hands out every token, and must not wait for a core behind it."""
 PR_SET_PDEATHSIG = 1
 
 
-def die_with_watch() -> None:
-    """In the child: SIGKILL when the watch ends, should someone kill the watch alone."""
+def in_child() -> None:
+    """Before the engine begins: SIGKILL when the watch ends, should someone kill the watch alone;
+    and its priority."""
+    os.nice(NICENESS)
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
@@ -28,7 +32,7 @@ def main() -> None:
     # SIGTERM goes to the group: vLLM acts on it, and the watch must stay to clear up after it.
     # A handler, not SIG_IGN, which the child would inherit.
     signal.signal(signal.SIGTERM, lambda *_: None)
-    child = subprocess.Popen(sys.argv[2:], preexec_fn=die_with_watch)
+    child = subprocess.Popen(sys.argv[2:], preexec_fn=in_child)
     while child.poll() is None and os.getppid() == parent:
         time.sleep(POLL_S)
     if child.returncode is not None:

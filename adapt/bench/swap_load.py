@@ -19,8 +19,8 @@ from uuid import uuid4
 
 import httpx
 
-TURNS = 3
-"""Questions of one thread; then an agent begins another."""
+TURNS = 2
+"""Questions of one thread, then an agent begins another: three may fill the model's window."""
 STOP_S = 60.0
 _LINE = 1 << 24
 

@@ -11,6 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from agent.engine_errors import too_long
 from store.errors import (
     BusyError,
     EngineError,
@@ -47,7 +48,7 @@ def api_error(error: PerennialError) -> ApiError:
     words = str(error)
     if isinstance(error, EngineRefused) and error.status == 400:
         # The engine took our request apart: it is the conversation that does not fit.
-        code = "context_length_exceeded" if "context length" in words else None
+        code = "context_length_exceeded" if too_long(error) else None
         return ApiError(400, words, param="messages", code=code)
     if isinstance(error, EngineError):
         return ApiError(
