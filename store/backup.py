@@ -26,7 +26,7 @@ from store.store import Store
 THREADS = "threads.db"
 LEFT_OUT = (
     "run", "logs", "cycles", "chroma", "artifacts", ".restoring", "identity.json",
-    "perennial.db", "threads.db", "schedule.db",
+    "perennial.db", "threads.db", "schedule.db", "keywords.db", "vectors.db",
 )  # fmt: skip
 """Names in a home that are no plain files of a backup: locks and sockets, logs, work under way,
 the search index, the timetable; and what is kept in a way of its own."""

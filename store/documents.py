@@ -24,7 +24,6 @@ from store.document_rows import (
     write_documents,
 )
 from store.errors import NotFoundError, StateError
-from store.index import PassageIndex
 from store.passages import Passage
 from store.records import (
     DOCUMENT_TRANSITIONS,
@@ -33,7 +32,7 @@ from store.records import (
     DocumentState,
     digest_of,
 )
-from store.search import Search
+from store.search import Differences, Search
 from store.tables import documents, moment, near_duplicates, pack, snapshots, unpack
 from store.taking import Taken, Taking
 
@@ -53,10 +52,10 @@ class Documents:
     """The table of documents and its search index. Only `search`, `reindex` and `catch_up` use
     Chroma; everything else may be called from any process."""
 
-    def __init__(self, database: Database, index: PassageIndex) -> None:
+    def __init__(self, database: Database, search: Search) -> None:
         self._database = database
         self._taking = Taking(database)
-        self._search = Search(database, index)
+        self._search = search
 
     def take(self, given: Sequence[Document], near: float = 0.9) -> Taken:
         """Take in what a visit found (store.normal.new_document makes it), some hundreds at a time,
@@ -128,8 +127,12 @@ class Documents:
         return sorted(found, key=lambda d: (-d.similarity, d.document))
 
     def search(self, query: str, k: int = 4) -> list[Passage]:
-        """At most `k` passages of accepted documents, the best first."""
+        """At most `k` passages of accepted documents, the best first, by vectors and words."""
         return self._search.find(query, k)
+
+    def differences(self) -> Differences:
+        """Where the search index and the database differ; changes nothing."""
+        return self._search.differences()
 
     def snapshot(self, digests: Iterable[str]) -> CorpusSnapshot:
         """The corpus of these documents, in canonical order, stored under its digest.

@@ -1,12 +1,12 @@
-"""The search index: passages and our vectors in Chroma. A cache of the database, never the truth.
+"""The vectors of passages in Chroma: our own, and no text. A cache of the database, no truth.
 
 Embedded in the home, for one process at a time, or on a Chroma server for any number. Chroma's own
 embedding functions are never used. Opened at the first use, so that listing documents loads
-nothing heavy. Called by store/documents.py; opened by store/store.py.
+nothing heavy. Called by store/search.py; opened by store/store.py.
 """
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,15 +14,18 @@ from urllib.parse import urlsplit
 
 from store.embeddings import Embedder
 from store.errors import PerennialError
+from store.fusion import Place
 from store.home import Home
 from store.ownership import identity_of
-from store.passages import Passage, passages_of
-from store.records import Document
 
 _COLLECTION = "passages"
+_CUT = 2
+"""Which way of cutting texts the passages are from: others are embedded anew."""
 _SERVER_HINT = "start that server, or unset storage.chroma; what it holds is made again"
 _PATIENCE_S = 20
 """How long a server may take to answer a question."""
+_PAGE = 5000
+"""Passages that are listed in one question."""
 
 
 class PassageIndex:
@@ -47,20 +50,17 @@ class PassageIndex:
             return cls(home.chroma, embedder)
         return cls(home.chroma_url, embedder, f"{_COLLECTION}-{identity_of(home)}")
 
-    def put(self, document: Document) -> None:
+    def put(self, document: str, title: str, texts: Sequence[str]) -> None:
         """Embed a document's passages, in place of those it had."""
-        texts = passages_of(document)
-        vectors = self._embedder.embed([f"{document.title}\n{text}" for text in texts])
+        vectors = self._embedder.embed([f"{title}\n{text}" for text in texts])
         with self._open() as collection:
-            collection.delete(where={"document": document.digest})
+            collection.delete(where={"document": document})
             if texts:
-                meta = {"document": document.digest, "title": document.title}
                 # Not `add`: another process may be catching up with the same document.
                 collection.upsert(
-                    ids=[f"{document.digest}:{i}" for i in range(len(texts))],
+                    ids=[f"{document}:{i}" for i in range(len(texts))],
                     embeddings=vectors,
-                    documents=texts,
-                    metadatas=[meta] * len(texts),
+                    metadatas=[{"document": document}] * len(texts),
                 )
 
     def drop(self, digest: str) -> None:
@@ -68,20 +68,37 @@ class PassageIndex:
         with self._open() as collection:
             collection.delete(where={"document": digest})
 
-    def search(self, query: str, k: int) -> list[Passage]:
-        """At most `k` passages, the best first."""
-        vector = self._embedder.embed([query])
+    def search(self, vector: Sequence[float], k: int) -> dict[Place, float]:
+        """At most `k` passages with their cosine similarity, the best first."""
         with self._open() as collection:
             found = collection.query(
-                query_embeddings=vector,
-                n_results=k,
-                include=["documents", "metadatas", "distances"],
+                query_embeddings=[list(vector)], n_results=k, include=["distances"]
             )
-        rows = zip(found["documents"][0], found["metadatas"][0], found["distances"][0], strict=True)
-        return [
-            Passage(document=m["document"], title=m["title"], text=text, score=1.0 - distance)
-            for text, m, distance in rows
-        ]
+        rows = zip(found["ids"][0], found["distances"][0], strict=True)
+        return {_place(id): 1.0 - distance for id, distance in rows}
+
+    def similarities(self, vector: Sequence[float], places: Sequence[Place]) -> dict[Place, float]:
+        """Cosine similarity of the passages of these that it has."""
+        if not places:
+            return {}
+        ids = [f"{place.document}:{place.position}" for place in places]
+        with self._open() as collection:
+            found = collection.get(ids=ids, include=["embeddings"])
+        rows = zip(found["ids"], found["embeddings"], strict=True)
+        return {
+            _place(id): sum(a * float(b) for a, b in zip(vector, other, strict=True))
+            for id, other in rows
+        }
+
+    def counts(self) -> dict[str, int]:
+        """How many passages it has of each document."""
+        counts: dict[str, int] = {}
+        with self._open() as collection:
+            for start in range(0, collection.count(), _PAGE):
+                for id in collection.get(limit=_PAGE, offset=start, include=[])["ids"]:
+                    document = _place(id).document
+                    counts[document] = counts.get(document, 0) + 1
+        return counts
 
     def empty(self) -> bool:
         """Whether nothing is indexed: never filled, deleted by hand, or of another embedder."""
@@ -133,8 +150,10 @@ class PassageIndex:
         if self._client is None:
             self._client = _connect(self._place)
         collection = self._make()
-        if (collection.metadata or {}).get("embedder") != self._embedder.name:
-            # Vectors of two embedders in one collection would make every distance meaningless.
+        made = collection.metadata or {}
+        if (made.get("embedder"), made.get("cut")) != (self._embedder.name, _CUT):
+            # Vectors of two embedders in one collection would make every distance meaningless,
+            # and a passage that is cut otherwise is another passage.
             self._client.delete_collection(self._name)
             collection = self._make()
         self._loads += 1
@@ -143,10 +162,15 @@ class PassageIndex:
     def _make(self) -> Any:
         return self._client.get_or_create_collection(
             self._name,
-            metadata={"embedder": self._embedder.name},
+            metadata={"embedder": self._embedder.name, "cut": _CUT},
             embedding_function=None,
             configuration={"hnsw": {"space": "cosine"}},
         )
+
+
+def _place(id: str) -> Place:
+    document, _, position = id.rpartition(":")
+    return Place(document, int(position))
 
 
 def server_version(url: str) -> str:

@@ -90,14 +90,18 @@ class KeywordIndex:
         with self._open() as db:
             return dict(db.execute("SELECT document, count(*) FROM passages GROUP BY document"))
 
+    def position(self) -> tuple[int, str]:
+        """The last change that was followed and, of several in one change, the last digest."""
+        with self._open() as db:
+            return db.execute("SELECT change, digest FROM followed").fetchone()
+
     @contextmanager
     def following(self) -> Iterator[tuple[int, str]]:
-        """A writing transaction, alone among all processes; gives the last change that was
-        followed and, of several in one change, the last digest."""
+        """A writing transaction, alone among all processes; gives the position."""
         with self._open() as db:
             db.execute("BEGIN IMMEDIATE")
             try:
-                yield db.execute("SELECT change, digest FROM followed").fetchone()
+                yield self.position()
             except BaseException:
                 db.execute("ROLLBACK")
                 raise

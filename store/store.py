@@ -6,9 +6,11 @@ one of them, the one that searches. Called by the command line, the server and t
 
 from types import TracebackType
 
+from store.claims import Claims
 from store.cycles import Cycles
 from store.database import Database
 from store.documents import Documents
+from store.editions import Editions
 from store.embeddings import Embedder, MiniLmEmbedder
 from store.episodes import Episodes
 from store.examples import Examples
@@ -16,12 +18,19 @@ from store.feedback import FeedbackTable
 from store.files import Artifacts
 from store.home import Home
 from store.index import PassageIndex
+from store.keys import Keys
+from store.keywords import KeywordIndex
 from store.leases import FencedDatabase, Leases
 from store.ownership import check_home, claim
+from store.places import Places
 from store.reports import Reports
+from store.reviews import Reviews
+from store.search import Search
 from store.sources import Sources
+from store.superseded import Superseded
 from store.trials import Trials
 from store.versions import Versions
+from store.visits import Visits
 
 
 class Store:
@@ -32,8 +41,13 @@ class Store:
         self.embedder = embedder
         self.database = database
         self.artifacts = Artifacts(home.artifacts)
-        self.documents = Documents(database, PassageIndex.of(home, embedder))
+        index, words = PassageIndex.of(home, embedder), KeywordIndex(home.keywords)
+        self.documents = Documents(database, Search(database, index, words, embedder))
+        self.places = Places(database)
+        self.visits = Visits(database)
+        self.editions = Editions(database)
         self.examples = Examples(database)
+        self.superseded = Superseded(database)
         self.versions = Versions(database)
         self.reports = Reports(database)
         self.cycles = Cycles(database)
@@ -41,6 +55,9 @@ class Store:
         self.feedback = FeedbackTable(database)
         self.trials = Trials(database)
         self.sources = Sources(database)
+        self.reviews = Reviews(database)
+        self.claims = Claims(database)
+        self.keys = Keys(database)
         self.leases = Leases(database)
 
     @classmethod

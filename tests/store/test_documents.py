@@ -15,8 +15,10 @@ from store.embeddings import HashEmbedder
 from store.errors import NotFoundError, PerennialError, StateError
 from store.home import Home
 from store.index import PassageIndex
+from store.keywords import KeywordIndex
 from store.passages import CHARS, passages_of, split_text
 from store.records import Document, DocumentState, digest_of, utc_now
+from store.search import Search
 from store.store import Store
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -136,14 +138,21 @@ def test_lost_index_is_rebuilt_from_the_database(store: Store) -> None:
         assert done.stdout.split() == [digest], done.stderr
 
 
+def _documents(database: Database, chroma: Path | str, folder: Path) -> Documents:
+    embedder = HashEmbedder()
+    words = KeywordIndex(folder / "keywords.db")
+    return Documents(database, Search(database, PassageIndex(chroma, embedder), words, embedder))
+
+
 def test_unusable_index_names_its_folder_and_the_way_out(
     tmp_path: Path, database: Database
 ) -> None:
     (tmp_path / "chroma").write_text("a file where the folder must be")
-    documents = Documents(database, PassageIndex(tmp_path / "chroma", HashEmbedder()))
+    documents = _documents(database, tmp_path / "chroma", tmp_path)
     with pytest.raises(PerennialError, match="chroma failed") as caught:
         documents.search("x")
     assert "rebuilt" in caught.value.hint
+    documents.close()
 
 
 def test_a_server_that_is_down_is_named_and_found_again(tmp_path: Path) -> None:
@@ -151,7 +160,7 @@ def test_a_server_that_is_down_is_named_and_found_again(tmp_path: Path) -> None:
     database = Database(tmp_path / "test.db")
     database.migrate()
     with chroma_server(tmp_path / "data") as server:
-        documents = Documents(database, PassageIndex(server.url, HashEmbedder()))
+        documents = _documents(database, server.url, tmp_path)
         item = document("alpha")
         documents.add(item)
         documents.accept(item.digest)

@@ -17,8 +17,6 @@ from store.store import Store
 from store.taking import Taking
 
 WORDS = "balar bamis coten covor dular dumis feten fevor gilar gimis hoten hovor kalar".split()
-    f"{a}{b}" for a in "ba co du fe gi ho ka lu mo ne".split() for b in "lar mis ten vor".split()
-]
 
 
 def prose(seed: int, words: int = 200) -> str:
