@@ -201,7 +201,7 @@ class Fetcher:
             )
         if not good and (stated is None or stated > _SMALL):
             return Fetched(str(url), answer.status, headers, b"", 0)
-        budget.left = limit + HEAD_BYTES
+        budget.left += limit
         budget.words = f"it is more than {limit} bytes"
         unpacker = Unpacker(headers.get("content-encoding", "") if good else "", limit)
         read = 0

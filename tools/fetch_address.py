@@ -77,7 +77,7 @@ def parse_url(url: str) -> httpx.URL:
         raise _refused(url, "it holds a user's name", "write the URL without it")
     host = _host(url, parsed.raw_host.decode("ascii", "replace"))
     _check_port(url, parsed)
-    return parsed.copy_with(host=host, fragment=None)
+    return parsed.copy_with(host=host, raw_path=parsed.raw_path, fragment=None)
 
 
 def port_of(url: httpx.URL) -> int:

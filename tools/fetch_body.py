@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from store.errors import FetchRefused
 
 if TYPE_CHECKING:
-    from lxml import etree
+    from lxml import etree  # pyright: ignore[reportAttributeAccessIssue]
 
 RATIO = 200
 """Most times that a body may grow by being unpacked, once it is larger than RATIO_FROM."""
@@ -160,7 +160,7 @@ def parse_xml(text: str) -> "etree._Element":
 
     FetchRefused when it is not well formed, or defines entities of its own.
     """
-    from lxml import etree
+    from lxml import etree  # pyright: ignore[reportAttributeAccessIssue]
 
     # Encoded anew: what the document says of its own encoding is of the bytes it came in.
     text = re.sub(r"^\s*<\?xml[^>]*\?>", "", text, count=1)

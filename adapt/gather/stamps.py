@@ -14,10 +14,10 @@ from tools.fetch import Fetched
 class Validators(BaseModel):
     """What a server knows a version of a page by."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
-    etag: str | None = Field(default=None, alias="e")
-    modified: str | None = Field(default=None, alias="m")
+    etag: str | None = None
+    modified: str | None = None
 
     @classmethod
     def of(cls, answer: Fetched) -> Self:
@@ -26,19 +26,19 @@ class Validators(BaseModel):
 
 
 class Stamp(Validators):
-    """Of one address. Its JSON has short names: a source may have a million of them."""
+    """Of one address."""
 
-    body: str | None = Field(default=None, alias="b")
+    body: str | None = None
     """Start of the digest of what came, for servers that give no validators."""
-    depth: int = Field(default=0, alias="d")
+    depth: int = 0
     """Steps from where the crawl began."""
-    found: tuple[str, ...] = Field(default=(), alias="f")
+    found: tuple[str, ...] = ()
     """Addresses that this page was the first to lead to: unchanged, it is not read again."""
-    listed_by: str | None = Field(default=None, alias="l")
+    listed_by: str | None = None
     """The list (sitemap or feed) that names the address."""
-    entry: str | None = Field(default=None, alias="n")
+    entry: str | None = None
     """Digest of what a feed said of the address."""
-    lists: dict[str, Validators] = Field(default_factory=dict, alias="v")
+    lists: dict[str, Validators] = Field(default_factory=dict)
     """Those of the lists, at the last address of all: only who got there has seen all of them."""
 
     @classmethod
@@ -51,7 +51,7 @@ class Stamp(Validators):
 
     def write(self) -> str:
         """For a place's stamp."""
-        return self.model_dump_json(by_alias=True, exclude_defaults=True, exclude_none=True)
+        return self.model_dump_json(exclude_defaults=True, exclude_none=True)
 
 
 def body_digest(data: bytes) -> str:

@@ -41,10 +41,14 @@ class Web:
             yield Session(self, fetcher)
 
 
-@lru_cache(maxsize=8)
 def shared_web(settings: FetchSettings) -> Web:
     """The one of this process: two sources of one host must not ask it twice as often."""
-    return Web(settings)
+    return _web(settings.model_dump_json())
+
+
+@lru_cache(maxsize=8)
+def _web(settings: str) -> Web:
+    return Web(FetchSettings.model_validate_json(settings))
 
 
 class Session:
