@@ -151,7 +151,7 @@ def read_feed(answer: Fetched) -> list[Entry]:
             "content-location": answer.url,
         },
     )
-    if not parsed.version and not parsed.entries:
+    if not parsed.get("version") and not parsed.entries:
         raise FetchRefused(f"{answer.url} is no feed", "a page is a source of --kind pages")
     found: dict[str, Entry] = {}
     for raw in parsed.entries:
@@ -194,7 +194,8 @@ def _plain(title: str) -> str:
 
 def _moment(raw: Any) -> datetime | None:
     """When it was last changed, or else published."""
-    parts = raw.get("updated_parsed") or raw.get("published_parsed")
+    # Past feedparser's own look-up, which gives the one for the other with a warning.
+    parts = dict.get(raw, "updated_parsed") or dict.get(raw, "published_parsed")
     try:
         return datetime.fromtimestamp(calendar.timegm(parts), UTC) if parts else None
     except (ValueError, OverflowError, OSError):
