@@ -35,6 +35,8 @@ class Runtime:
     """Who watches over the engines; nobody in tests with a fake."""
     cycle_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while a cycle is at work: one at a time."""
+    visit_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held while sources are visited: two at once would ask the same hosts twice as fast."""
     trial_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while a trial begins or ends (adapt.canary)."""
 

@@ -12,12 +12,13 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from adapt.ahead import prepare
-from adapt.backlog import Backlog
+from adapt.backlog import waiting
 from adapt.canary import refuse_while_trying
 from adapt.cycle import run_cycle
 from adapt.events import Event, Notify, silent
 from adapt.runtime import Runtime
 from adapt.worker_run import RunCycle, run_alone
+from adapt.worker_sources import SourcesAtWork
 from adapt.worker_timetable import Timetable, in_words, trigger_of
 from adapt.worker_waiting import Surroundings, Waiting
 from store.errors import BusyError, PerennialError, StateError
@@ -53,7 +54,7 @@ class Worker:
         self._caring: asyncio.Task[None] | None = None
         self._task: asyncio.Task[None] | None = None
         self._last: Event | None = None
-        self._backlog = Backlog(runtime.store, runtime.settings.update.max_document_bytes)
+        self._sources = SourcesAtWork(runtime, lambda: self.running)
         self._waiting = Waiting(runtime, around or Surroundings())
         schedule = runtime.settings.schedule
         self._timetable = Timetable(runtime.home.path / "schedule.db", schedule, self.tick)
@@ -65,11 +66,13 @@ class Worker:
         else:
             self._prepare()
         self._timetable.start()
+        self._sources.start()
         self._caring = asyncio.create_task(self._care(), name="care")
 
     async def stop(self) -> None:
         """Start nothing more and stop the running cycle, which can be resumed. Idempotent."""
         await self._timetable.stop()
+        await self._sources.stop()
         for task in (self._caring, self._task, self._preparing):
             if task is not None:
                 task.cancel()
@@ -111,7 +114,8 @@ class Worker:
             return "trying"
         if self._waiting.after_failures() is not None:
             return "waiting"
-        new = await asyncio.to_thread(self._backlog.count)
+        await self._sources.gather()
+        new = await asyncio.to_thread(waiting, self._runtime.store)
         if new < self._runtime.settings.schedule.min_new_documents:
             if self._waiting.after_refusals() is not None:
                 return "waiting"

@@ -17,6 +17,12 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import PydanticUndefined
 from pydantic_settings import EnvSettingsSource, SettingsError
 
+from agent.config_knowledge import (
+    FetchSettings,
+    GatherSettings,
+    SynthesisSettings,
+    TrustSettings,
+)
 from agent.config_sections import (
     LORA_RANKS,
     USUAL_QUOTA,
@@ -44,13 +50,17 @@ __all__ = [
     "AgentSettings",
     "BudgetSettings",
     "EngineSettings",
+    "FetchSettings",
     "FleetSettings",
     "GateSettings",
+    "GatherSettings",
     "ScheduleSettings",
     "ServerSettings",
     "Settings",
     "StorageSettings",
     "SwapSettings",
+    "SynthesisSettings",
+    "TrustSettings",
     "UpdateSettings",
     "home_of",
     "is_loopback",

@@ -77,5 +77,12 @@ class FeedbackTable:
             table.c.version == version, table.c.created_at >= moment(since)
         )
         with self._database.read() as db:
+
+    def corrected(self) -> list[Feedback]:
+        """All that says what the answer should have been, oldest first."""
+        query = select(table.c.record).order_by(table.c.created_at, table.c.episode)
+        with self._database.read() as db:
+            said = [unpack(Feedback, row) for row in db.scalars(query)]
+        return [one for one in said if one.correction]
             rows = db.scalars(query.order_by(table.c.created_at, table.c.episode)).all()
         return [unpack(Feedback, row) for row in rows]

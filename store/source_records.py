@@ -78,14 +78,21 @@ class Visit(Record):
     started_at: datetime
     seconds: float
     added: int = 0
+    """Addresses with a text that is new."""
     changed: int = 0
+    """Addresses with another text than before."""
     unchanged: int = 0
+    duplicates: int = 0
+    """Addresses whose text, or one nearly like it, was known from elsewhere."""
     gone: int = 0
     refused: int = 0
     held: int = 0
     """Documents kept back for a person."""
     bytes_read: int = 0
+    bound: str | None = None
+    """The bound that ended it before all was seen: what is over waits for the next visit."""
     error: str | None = None
+    """Why it could not be read to its end."""
 
 
 class Finding(Record):

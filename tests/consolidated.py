@@ -104,7 +104,7 @@ def told(root: Path) -> Iterator[Story]:
         async def scenario() -> None:
             _put(inbox, tools[0].to_json(), articles(3, 4))
             await report_of(runtime, general_suite(7, GENERAL), runtime.live())
-            story.learned = _first_update(runtime, root)
+            story.learned = await _first_update(runtime, root)
             await runtime.swap.promote(story.learned)
             for point in POINTS:
                 with pytest.raises(Died):
@@ -127,10 +127,10 @@ def _put(inbox: Path, tool: object, pages: dict[str, str]) -> None:
         (inbox / f"{place}-{name}").write_text(text)
 
 
-def _first_update(runtime: Runtime, root: Path) -> str:
+async def _first_update(runtime: Runtime, root: Path) -> str:
     """A version that was trained on the inbox, as an update leaves it; its rows are random."""
     store, base = runtime.store, runtime.base
-    gather(store, 1 << 20)
+    await gather(store, runtime.settings)
     documents = store.documents.list(DocumentState.ACCEPTED)
     store.examples.add(1, synthesize(documents, 0))
     cycle = store.cycles.start({})

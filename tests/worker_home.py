@@ -49,7 +49,7 @@ def ending(state: CycleState) -> RunCycle:
     async def cycle(runtime: Runtime, notify: Notify) -> Cycle:
         store = runtime.store
         running = store.cycles.unfinished() or store.cycles.start({})
-        gather(store, 10_000)
+        await gather(store, runtime.settings)
         digests = [d.digest for d in store.documents.list(DocumentState.ACCEPTED)]
         snapshot = store.documents.snapshot(digests)
         store.cycles.stage_started(running.number, CycleStage.GATHER, {})

@@ -20,13 +20,27 @@ Name = Annotated[str, typer.Argument(help="Name of a version.")]
 def source_add(
     context: typer.Context,
     name: str,
-    folder: Path,
+    location: Annotated[
+        str | None, typer.Argument(help="A folder, a file, a URL, or a command line.")
+    ] = None,
+    kind: Annotated[
+        str | None,
+        typer.Option(
+            help="folder, feed, pages, openapi, mcp, toolbench, git, posted or episodes; "
+            "told from the location where that is clear."
+        ),
+    ] = None,
     trust: Annotated[float, typer.Option(min=0.0, max=1.0, help="Trust in what it says.")] = 1.0,
 ) -> None:
     """Learn from a folder of Markdown, text and API JSON files."""
     from adapt.commands import sources
 
-    raise typer.Exit(sources.add(context.obj, name, folder, trust))
+    raise typer.Exit(
+        sources.add(
+            context.obj, name, location, kind, trust=trust, schedule=schedule,
+            max_documents=max_documents, max_bytes=max_bytes, given=option or [],
+        )
+    )  # fmt: skip
 
 
 @source.command("list")
@@ -50,6 +64,30 @@ def cycles_default(context: typer.Context) -> None:
     """The updates so far."""
     if context.invoked_subcommand is None:
         cycles_list(context)
+
+
+@source.command("test")
+def source_test(context: typer.Context, name: str) -> None:
+    """What a visit would bring; nothing is taken in."""
+    from adapt.commands import sources
+
+    raise typer.Exit(sources.test(context.obj, name))
+
+
+@source.command("pause")
+def source_pause(context: typer.Context, name: str) -> None:
+    """Visit a source no more."""
+    from adapt.commands import sources
+
+    raise typer.Exit(sources.pause(context.obj, name, paused=True))
+
+
+@source.command("resume")
+def source_resume(context: typer.Context, name: str) -> None:
+    """Visit a source again."""
+    from adapt.commands import sources
+
+    raise typer.Exit(sources.pause(context.obj, name, paused=False))
 
 
 @cycles.command("list")

@@ -47,6 +47,8 @@ def show_cycle(options: Options, number: int) -> int:
     gathered = next((s.outputs for s in cycle.stages if s.outputs and "refused" in s.outputs), {})
     if gathered.get("refused"):
         parts.append(table(gathered["refused"], "address", "reason", title="files refused"))
+    if gathered.get("failed"):
+        parts.append(table(gathered["failed"], "source", "error", title="sources not read"))
     options.put(value, Group(*parts))
     return 0
 

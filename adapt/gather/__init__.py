@@ -1,5 +1,5 @@
 """Where documents come from: one file for each kind of source, and the visit that takes them in."""
 
-from adapt.gather.folder import Gathered, Refused, files_of, gather, parse_api, read_document
+from adapt.gather.gathering import Gathered, Refused, gather, gather_from
 
-__all__ = ["Gathered", "Refused", "files_of", "gather", "parse_api", "read_document"]
+__all__ = ["Gathered", "Refused", "gather", "gather_from"]

@@ -4,6 +4,7 @@
 injects nothing itself. Called by the tests of this folder.
 """
 
+import asyncio
 import os
 import time
 from collections import Counter
@@ -14,7 +15,9 @@ from threading import Lock
 
 import psutil
 
-from adapt.gather import files_of, read_document
+from adapt.gather.folder import Folder
+from adapt.gather.forms import document_of
+from adapt.gather.protocol import Draft
 from adapt.loki.selection import Mask
 from adapt.rehearsal import documents_of
 from store import Home, Store
@@ -28,6 +31,7 @@ from store.records import (
     VersionState,
     digest_of,
 )
+from store.source_records import Source
 
 GONE_S = 10.0
 """How long processes that were told to end may take to be gone."""
@@ -189,11 +193,16 @@ def _documents(store: Store) -> None:
 
 def _readable(store: Store) -> set[str]:
     """Digests of the files that can be taken in."""
+    most = 1 << 20
+
+    async def drafts(source: Source) -> list[Draft]:
+        return [one async for one in Folder(most).visit(source, {}) if isinstance(one, Draft)]
+
     found: set[str] = set()
     for source in store.sources.list():
-        for file in files_of(source):
+        for draft in asyncio.run(drafts(source)):
             try:
-                found.add(read_document(source, file, 1 << 20).digest)
+                found.add(document_of(source, draft, most).digest)
             except DocumentError:
                 continue
     return found

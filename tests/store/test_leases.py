@@ -105,7 +105,7 @@ def test_who_lost_it_writes_nothing_any_more(shared: FencedDatabase) -> None:
     sources = Sources(shared)
     lease = slept.take("cycle")
     with slept.held(lease):
-        sources.add(Source(name="before", location="x", added_at=utc_now()))
+        sources.add(Source(name="before", location="before", added_at=utc_now()))
     thief = Leases(shared, clock=clock)
     with pytest.raises(BusyError):
         thief.take("cycle")
@@ -116,13 +116,13 @@ def test_who_lost_it_writes_nothing_any_more(shared: FencedDatabase) -> None:
         await asyncio.gather(asyncio.create_task(asyncio.to_thread(add_late)))
 
     def add_late() -> None:
-        sources.add(Source(name="late", location="x", added_at=utc_now()))
+        sources.add(Source(name="late", location="late", added_at=utc_now()))
 
     with slept.held(lease):
         with pytest.raises(StateError, match="fence 1"):
             asyncio.run(late())
         assert [s.name for s in sources.list()] == ["before"]
-    sources.add(Source(name="not fenced", location="x", added_at=utc_now()))
+    sources.add(Source(name="not fenced", location="not fenced", added_at=utc_now()))
     with pytest.raises(StateError):
         slept.renew(lease)
     slept.release(lease)
