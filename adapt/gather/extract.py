@@ -20,6 +20,9 @@ from tools.fetch_address import parse_url
 
 PAGE_TYPES = "text/html, application/xhtml+xml, text/plain, text/markdown, */*;q=0.1"
 """What is asked for."""
+MAX_HTML = 2 << 20
+"""Most characters of HTML that are read: a page made for it keeps a core busy for a second per
+100,000."""
 _HTML = {"text/html", "application/xhtml+xml"}
 _PLAIN = {"text/plain", "text/markdown", "text/x-markdown", "text/x-rst"}
 
@@ -49,6 +52,8 @@ def read_page(answer: Fetched) -> Page:
 
 def read_html(text: str, url: str, asked: str = "") -> Page:
     """A page from its HTML; `asked` is what its headers ask of robots."""
+    if len(text) > MAX_HTML:
+        raise DocumentError(f"it is {len(text)} characters of HTML, over {MAX_HTML}")
     root = _tree(text)
     metas = root.xpath("//meta[translate(@name, 'ROBTS', 'robts')='robots']/@content")
     wishes = {wish.strip() for wish in ",".join([asked, *metas]).lower().split(",")}

@@ -32,14 +32,13 @@ class Visitor:
     """Visits one source again and again, and keeps its places as a store would."""
 
     def __init__(
-        self, site: Site, path: str, kind: Literal["pages", "feed"] = "pages", limits: FetchSettings = LIMITS,
-        **options: object,
-    ) -> None:  # fmt: skip
+        self, site: Site, path: str, kind: Literal["pages", "feed"] = "pages", **options: object
+    ) -> None:
         self.source = Source(
             name="s", kind=kind, location=site.url(path), added_at=utc_now(), options=options
         )
-        web = Web(limits, lambda limits: Fetcher(limits, resolver=Names(), tls=TLS))
-        self.kind = KINDS[kind](limits, web)
+        web = Web(LIMITS, lambda limits: Fetcher(limits, resolver=Names(), tls=TLS))
+        self.kind = KINDS[kind](LIMITS, web)
         self.known: dict[str, Place] = {}
 
     async def visit(self, most: int | None = None) -> dict[str, Seen]:
