@@ -1,84 +1,20 @@
-"""Feeds, pages, sitemaps and crawls on a real local site: what is told at the first visit, at one
-where nothing changed, and after changes."""
+"""Pages, sitemaps and crawls on a real local site: what is told at the first visit, at one where
+nothing changed, and after changes."""
 
-import asyncio
 import gzip
-import ssl
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from typing import Literal, cast
+from collections.abc import Awaitable, Callable
 
 import pytest
-from web_site import PUBLIC, Names, Reply, Site, page, served, sitemap
+from web_site import Reply, Site, page, sitemap
+from web_visitor import LIMITS, WORDS, Visitor, kinds, on_a_site
 
 from adapt.gather.extract import html_text, read_html
-from adapt.gather.feed import Feed
 from adapt.gather.pages import Pages
-from adapt.gather.protocol import Draft, Gone, Seen, Unchanged, Unusable
-from adapt.gather.web import Web
-from agent.config import FetchSettings
+from adapt.gather.protocol import Draft, Gone, Unchanged, Unusable
 from store.errors import DocumentError, FetchFailed, UserError
 from store.records import utc_now
-from store.source_records import Place, PlaceState, Source
-from tools.fetch import Fetcher
-
-LIMITS = FetchSettings(allow=(f"{PUBLIC}/32",), timeout_s=10.0, pace_s=0.0)
-TLS = ssl.create_default_context()
-WORDS = "This page says that the blue lighthouse was built in 1911 and opens at nine. " * 4
-KINDS = {"pages": Pages, "feed": Feed}
-
-
-class Visitor:
-    """Visits one source again and again, and keeps its places as a store would."""
-
-    def __init__(
-        self, site: Site, path: str, kind: Literal["pages", "feed"] = "pages", **options: object
-    ) -> None:
-        self.source = Source(
-            name="s", kind=kind, location=site.url(path), added_at=utc_now(), options=options
-        )
-        web = Web(LIMITS, lambda limits: Fetcher(limits, resolver=Names(), tls=TLS))
-        self.kind = KINDS[kind](LIMITS, web)
-        self.known: dict[str, Place] = {}
-
-    async def visit(self, most: int | None = None) -> dict[str, Seen]:
-        """What is told, by path; with `most`, of so many addresses, as when a bound ends it."""
-        self.kind.check(self.source)
-        told: dict[str, Seen] = {}
-        visit = cast("AsyncGenerator[Seen, None]", self.kind.visit(self.source, dict(self.known)))
-        async for seen in visit:
-            told[path_of(seen.address)] = seen
-            self._note(seen)
-            if len(told) == most:
-                break
-        await visit.aclose()
-        return told
-
-    def _note(self, seen: Seen) -> None:
-        before = self.known.get(seen.address)
-        stamp = "" if isinstance(seen, Gone) else seen.stamp
-        state = before.state if before and isinstance(seen, Unchanged) else PlaceState.PRESENT
-        state = {Unusable: PlaceState.REFUSED, Gone: PlaceState.GONE}.get(type(seen), state)
-        self.known[seen.address] = Place(
-            source="s", address=seen.address, state=state, first_seen_at=utc_now(),
-            stamp=(before.stamp if before else "") if stamp is None else stamp, seen_at=utc_now(),
-        )  # fmt: skip
-
-
-def path_of(address: str) -> str:
-    return "/" + address.split("/", 3)[3]
-
-
-def on_a_site(work: Callable[[Site], Awaitable[None]]) -> None:
-    async def run() -> None:
-        async with served(Site()) as site:
-            await work(site)
-
-    asyncio.run(run())
-
-
-def kinds(told: Mapping[str, Seen]) -> dict[str, type]:
-    return {path: type(seen) for path, seen in told.items()}
+from store.source_records import Source
 
 
 def test_a_page_is_read_with_what_it_says_of_itself() -> None:
@@ -226,55 +162,6 @@ def test_a_site_that_is_away_ends_the_visit() -> None:
         site.put("/sitemap.xml", sitemap([site.url(n) for n in names]), "application/xml")
         with pytest.raises(DocumentError, match="5 addresses in a row"):
             await Visitor(site, "/sitemap.xml").visit()
-
-    on_a_site(work)
-
-
-FEED = """<?xml version="1.0"?><rss version="2.0"
- xmlns:content="http://purl.org/rss/1.0/modules/content/"><channel><title>News</title>{}</channel></rss>"""
-ITEM = "<item><title>{0}</title><link>{1}</link><pubDate>{2}</pubDate>{3}</item>"
-DAY = "Mon, 0{} Jan 2024 09:00:00 GMT"
-
-
-def test_a_feed_gives_its_entries_or_the_pages_behind_them() -> None:
-    """Whole entries as they are, summaries by their page; a feed that did not change sends no
-    body, and an entry that did is told alone."""
-
-    async def work(site: Site) -> None:
-        site.put("/long", page("Long", WORDS))
-        whole = f"<content:encoded><![CDATA[<p>{WORDS}</p>]]></content:encoded>"
-        short = ITEM.format(
-            "Short", site.url("/long"), DAY.format(2), "<description>x</description>"
-        )
-        full = ITEM.format("Whole", site.url("/whole"), DAY.format(1), whole)
-        site.put("/feed", FEED.format(short + full), "application/rss+xml")
-        visitor = Visitor(site, "/feed", "feed")
-        told = await visitor.visit()
-        assert list(told) == ["/whole", "/long"] and set(kinds(told).values()) == {Draft}
-        assert all("blue lighthouse" in s.text for s in told.values() if isinstance(s, Draft))
-        dates = [s.published_at for s in told.values() if isinstance(s, Draft)]
-        assert [date and date.day for date in dates] == [1, 2]
-        site.forget()
-        assert set(kinds(await visitor.visit()).values()) == {Unchanged}
-        assert (site.body_bytes, site.asked) == (0, ["/feed"])
-        new = ITEM.format("New", site.url("/new"), DAY.format(3), whole.replace("1911", "1912"))
-        site.put("/feed", FEED.format(new + short + full), "application/rss+xml")
-        told = kinds(await visitor.visit())
-        assert told == {"/whole": Unchanged, "/long": Unchanged, "/new": Draft}
-
-    on_a_site(work)
-
-
-@pytest.mark.parametrize(
-    "text", ["<html><body>no</body></html>", "", '<!DOCTYPE a [<!ENTITY b "c">]><rss/>']
-)
-def test_what_is_no_feed_is_an_error(text: str) -> None:
-    """An error page is not an empty feed."""
-
-    async def work(site: Site) -> None:
-        site.put("/feed", text)
-        with pytest.raises(DocumentError):
-            await Visitor(site, "/feed", "feed").visit()
 
     on_a_site(work)
 

@@ -1,56 +1,19 @@
-"""The SSRF suite: whatever URL the fetcher is given or led to, it reaches only what it may, and
-reads no more than it may. Real sockets; forbidden addresses of this machine have real servers."""
+"""The SSRF suite: whatever URL the fetcher is given or led to, it reaches only what it may. Real
+sockets; forbidden addresses of this machine have real servers. Its bounds: test_fetch_bounds.py."""
 
 import asyncio
-import contextlib
-import gzip
-import ssl
-import time
-import zlib
-from collections.abc import AsyncIterator, Sequence
 
 import pytest
+from fetch_lab import LIMITS, Lab, lab
 from trap_tally import TRAPS
-from web_site import (
-    INSIDE,
-    PUBLIC,
-    Inside,
-    Names,
-    Recording,
-    Reply,
-    Send,
-    Site,
-    Trap,
-    bomb,
-    drip,
-    endless,
-    giant_header,
-    giant_headers,
-    interim,
-    lying_length,
-    served,
-    silence,
-    sitemap,
-    slow_head,
-    tiny_chunks,
-)
+from web_site import INSIDE, PUBLIC, Site, served, sitemap
 
 from adapt.gather.pages import Pages
 from adapt.gather.protocol import Unusable
 from adapt.gather.web import Web
-from agent.config import FetchSettings
-from store.errors import DocumentError, FetchFailed, FetchRefused
+from store.errors import FetchFailed, FetchRefused
 from store.records import utc_now
 from store.source_records import Source
-from tools.fetch import HEAD_BYTES, Fetcher
-
-LIMIT = 100_000
-LIMITS = FetchSettings(
-    allow=(f"{PUBLIC}/32",), timeout_s=0.6, max_bytes=LIMIT, max_redirects=3, pace_s=0.0
-)
-
-TLS = ssl.create_default_context()
-"""One for all: it takes longer to make than a fetch does."""
 
 FORBIDDEN = """
 127.0.0.2 127.8.9.10 127.255.255.254 0.0.0.0 0.1.2.3 10.0.0.1 10.255.255.255 100.64.0.1
@@ -83,38 +46,6 @@ jar:http://site.test!/ ldap://site.test/ dict://site.test:11211/ unix:///var/run
 ws://site.test/ //site.test/ site.test /etc/passwd http: http:// http:/// https:///x blob:x
 HTTP+UNIX://%2Fvar%2Frun%2Fdocker.sock/ view-source:http://site.test/
 """.split()
-
-
-class Lab:
-    """A site, servers that must not be reached, and a fetcher whose sockets are watched."""
-
-    def __init__(self, site: Site, inside: Inside, names: Names) -> None:
-        self.site, self.inside, self.names = site, inside, names
-        self.record = Recording()
-
-    def fetcher(self, limits: FetchSettings = LIMITS) -> Fetcher:
-        """Looks names up in the test's DNS, and connects for real."""
-        return Fetcher(limits, resolver=self.names, network=self.record, tls=TLS)
-
-    def reached(self) -> list[str]:
-        """Forbidden addresses that were connected to, by either side's account."""
-        return self.inside.reached + [a for a in self.record.connected if a != PUBLIC]
-
-    async def trap(self, kind: str, url: str) -> DocumentError:
-        """Fetch what must not be fetched; the error that came of it."""
-        try:
-            async with self.fetcher() as fetcher:
-                answer = await fetcher.fetch(url)
-        except DocumentError as error:
-            TRAPS.trap(kind, reached=self.reached())
-            return error
-        raise AssertionError(f"{url} was fetched: {answer}")
-
-
-@contextlib.asynccontextmanager
-async def lab(**names: Sequence[Sequence[str]]) -> AsyncIterator[Lab]:
-    async with served(Site()) as site, Inside().listening(site.port) as inside:
-        yield Lab(site, inside, Names(**names))
 
 
 def host(address: str) -> str:
@@ -295,97 +226,6 @@ async def visited(it: Lab, path: str, **options: object) -> list[object]:
         name="s", kind="pages", location=it.site.url(path), added_at=utc_now(), options=options
     )
     return [seen async for seen in Pages(LIMITS, web).visit(source, {})]
-
-
-BOUNDS: dict[str, Trap | Reply] = {
-    "a slow drip": drip,
-    "headers that drip": slow_head,
-    "silence": silence,
-    "an endless body": endless,
-    "chunks of frames": tiny_chunks,
-    "headers without end": giant_headers,
-    "a header without end": giant_header,
-    "interim answers without end": interim,
-    "a stated size over the bound": lying_length,
-    "a body over the bound": Reply(b"x" * (LIMIT + 1), validated=False),
-    "a packed body over the bound": Reply(
-        b"x" * (LIMIT + 1), headers={"Content-Encoding": "br"}, validated=False
-    ),
-    "a decompression bomb": bomb(),
-    "a bomb of one more layer": bomb(2, 20 << 20),
-    "a bomb of two codings": Reply(
-        bomb(2, 20 << 20).body, headers={"Content-Encoding": "gzip, gzip"}, validated=False
-    ),
-    "a bomb called deflate": Reply(
-        zlib.compress(b"\0" * (20 << 20), 9),
-        headers={"Content-Encoding": "deflate"},
-        validated=False,
-    ),
-    "a packed body that is cut off": Reply(
-        gzip.compress(b"x" * 5000)[:-9],
-        headers={"Content-Encoding": "gzip"},
-        validated=False,
-    ),
-}
-
-
-@pytest.mark.parametrize("kind", BOUNDS)
-def test_no_answer_exceeds_a_bound(kind: str) -> None:
-    """On bytes from the network, on memory for what is unpacked, and on time."""
-
-    async def run() -> None:
-        async with lab() as it:
-            it.site.pages["/"] = BOUNDS[kind]
-            started = time.monotonic()
-            try:
-                async with it.fetcher() as fetcher:
-                    answer = await fetcher.fetch(it.site.url())
-                size = len(answer.body)
-            except DocumentError:
-                size = -1
-            seconds = time.monotonic() - started
-            over = ""
-            if seconds > LIMITS.timeout_s + 1.0:
-                over = f"{seconds:.1f} s"
-            # And one byte, which tells that there are more.
-            if it.record.read > LIMIT + HEAD_BYTES + 1:
-                over = f"{it.record.read} bytes were read"
-            if size > LIMIT:
-                over = f"{size} bytes were kept"
-            TRAPS.trap(kind, reached=it.reached(), over=over)
-            # Of two layers only the outer one is undone: small, and nothing but bytes.
-            assert size == -1 or kind == "a bomb of one more layer"
-
-    asyncio.run(run())
-
-
-def test_redirects_end() -> None:
-    """In a circle, in ever new addresses, and within the time of one fetch."""
-
-    async def run() -> None:
-        async with lab() as it:
-            it.site.redirect("/circle", "/circle")
-            for number in range(20):
-                it.site.redirect(f"/{number}", f"/{number + 1}?{'q' * number}")
-            for path in ("/circle", "/0"):
-                it.site.forget()
-                await it.trap("endless redirects", it.site.url(path))
-                over = len(it.site.asked) > LIMITS.max_redirects + 1
-                TRAPS.trap("endless redirects", over=f"{it.site.asked}" if over else "")
-
-            async def slow(send: Send, headers: dict[str, str]) -> None:
-                await asyncio.sleep(0.25)
-                text = "HTTP/1.1 302 x\r\nLocation: /slow\r\nContent-Length: 0\r\n\r\n"
-                await send(text.encode())
-
-            it.site.pages["/slow"] = slow
-            started = time.monotonic()
-            await it.trap("endless redirects", it.site.url("/slow"))
-            seconds = time.monotonic() - started
-            over = f"{seconds:.1f} s" if seconds > LIMITS.timeout_s + 0.5 else ""
-            TRAPS.trap("endless redirects", over=over)
-
-    asyncio.run(run())
 
 
 def test_the_environment_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
