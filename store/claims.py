@@ -96,3 +96,14 @@ class Claims:
         )
         with self._database.read() as db:
             return list(db.scalars(query))
+
+    def elsewhere(self, key: int, source: str) -> bool:
+        """Whether an accepted document of another source has a key."""
+        query = (
+            select(claims.c.document)
+            .join(documents, documents.c.digest == claims.c.document)
+            .where(claims.c.key == key, documents.c.source != source)
+            .where(documents.c.state == DocumentState.ACCEPTED)
+        )
+        with self._database.read() as db:
+            return db.scalar(query.limit(1)) is not None

@@ -23,7 +23,7 @@ same ones."""
 _FIGURES = 24
 _WORDS = 4
 """A sentence of fewer words is a label, not a claim."""
-_SENTENCE = re.compile(r"(?<=[.!?])\s+|\n")
+SENTENCE = re.compile(r"(?<=[.!?])\s+|\n")
 _NUMBER = re.compile(
     r"(?P<before>[$€£¥]|usd|eur|gbp)?\s?(?P<n>\d[\d,]*(?:\.\d+)?)\s?"
     r"(?P<after>%|percent\b|[a-z]+\b)?", re.I,
@@ -55,7 +55,7 @@ def claims_of(document: Document) -> tuple[Claim, ...]:
     """All that a document claims, in its order; the sentences only those that are looked up."""
     if document.kind == "api":
         return tuple(_apis(document))
-    pieces = [s.strip(" -*#|>\t") for s in _SENTENCE.split(document.text)]
+    pieces = [s.strip(" -*#|>\t") for s in SENTENCE.split(document.text)]
     pieces = [s for s in pieces if s]
     sentences = [s for s in pieces if len(s.split()) >= _WORDS]
     frames = sorted({_frame(s): s for s in sentences}.items())[:_SENTENCES]
@@ -83,7 +83,7 @@ def names_in(sentence: str) -> list[str]:
         name = match[0]
         if match.start() == 0 and " " not in name and not re.search(r"\w[A-Z\d]", name):
             continue
-        if name.isupper() and len(name) < 4:
+        if (name.isupper() and len(name) < 4) or name in ("Yes", "No", "None"):
             continue
         found.append(fold(name.removeprefix("The ").removesuffix("'s")))
     return found

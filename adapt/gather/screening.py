@@ -16,6 +16,7 @@ from adapt.gather import (
     screen_roles,
 )
 from adapt.gather.screen_claims import claims_of
+from adapt.gather.screen_repetition import repeated, sayings
 from adapt.gather.screen_text import parts_of
 from adapt.gather.screen_volume import sudden
 from agent.config_sections import TrustSettings
@@ -42,15 +43,21 @@ def screen(
     found: dict[str, list[Finding]] = {}
     for document in documents:
         found[document.digest] = [*_untrusted(document, source, settings), *by_text(document)]
-    store.claims.add({d.digest: (d.trust, {c.key for c in claims_of(d)}) for d in documents})
+    store.claims.add({d.digest: (d.trust, _keys(d)) for d in documents})
     for less, _, finding in screen_contradiction.find(store, documents):
         found.setdefault(less.digest, []).append(finding)
-    for digest, finding in sudden(store, documents, source, settings).items():
-        found.setdefault(digest, []).append(finding)
+    for rule in (sudden, repeated):
+        for digest, finding in rule(store, documents, source, settings).items():
+            found.setdefault(digest, []).append(finding)
     if check:
         for digest, findings in check(store, documents).items():
             found.setdefault(digest, []).extend(findings)
     return {digest: tuple(findings) for digest, findings in found.items() if findings}
+
+
+def _keys(document: Document) -> set[int]:
+    """All that is looked up of a document later."""
+    return {claim.key for claim in claims_of(document)} | set(sayings(document))
 
 
 def by_text(document: Document) -> list[Finding]:
