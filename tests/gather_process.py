@@ -1,7 +1,8 @@
 """Gathers two files of documents in a process of its own, which can be killed in the middle.
 
-`python gather_process.py HOME BANKING TOOLS [ADDRESSES]`: sources are added where they are not yet,
-all is gathered and indexed, and with ADDRESSES the process dies by SIGKILL when so many were told.
+`python gather_process.py HOME BANKING TOOLS [STATEMENTS]`: sources are added where they are not
+yet, all is gathered and indexed. With STATEMENTS the process dies by SIGKILL ahead of that
+statement on its database, which may be in the middle of a transaction. Prints how many there were.
 """
 
 import asyncio
@@ -9,6 +10,9 @@ import os
 import signal
 import sys
 from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine, event
 
 from adapt.gather import gather
 from agent.config import Settings
@@ -21,15 +25,16 @@ from store.source_records import Source
 def main() -> None:
     """One gathering, or a part of one."""
     home, banking, tools = (Path(a) for a in sys.argv[1:4])
-    most = int(sys.argv[4]) if len(sys.argv) > 4 else None
-    told = 0
+    last = int(sys.argv[4]) if len(sys.argv) > 4 else None
+    count = 0
 
-    def progress(address: str) -> None:
-        nonlocal told
-        told += 1
-        if told == most:
+    def on_statement(*_: Any) -> None:
+        nonlocal count
+        count += 1
+        if count == last:
             os.kill(os.getpid(), signal.SIGKILL)
 
+    event.listen(Engine, "before_cursor_execute", on_statement)
     with Store.open(Home(home), HashEmbedder()) as store:
         if not store.sources.list():
             fields = {"text": "content", "title": "title", "id": "id"}
@@ -40,8 +45,9 @@ def main() -> None:
                         added_at=utc_now(),
                     )
                 )  # fmt: skip
-        asyncio.run(gather(store, Settings(home=home), progress))
+        asyncio.run(gather(store, Settings(home=home)))
         store.documents.catch_up()
+    sys.stdout.write(f"{count}\n")
 
 
 if __name__ == "__main__":

@@ -88,7 +88,7 @@ def test_a_source_is_added_listed_and_removed(run: Run, tmp_path: Path) -> None:
     (docs / "a.md").write_text("# A\ntext")
     assert run("source", "add", "docs", docs, "--home", home).code == 0
     (listed,) = run("source", "list", "--json", "--home", home).json
-    assert (listed["name"], listed["location"], listed["files"]) == ("docs", str(docs), 1)
+    assert (listed["name"], listed["location"], listed["kind"]) == ("docs", str(docs), "folder")
     again = run("--home", home, "source", "add", "docs", docs)
     assert again.code == 2 and "already" in again.err
     assert run("--home", home, "--json", "source", "remove", "docs").json == {"removed": "docs"}

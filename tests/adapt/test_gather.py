@@ -3,7 +3,6 @@ known: changes, what is gone, what waits."""
 
 import asyncio
 import json
-import os
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
@@ -44,13 +43,9 @@ def gathered(store: Store) -> Gathered:
     return asyncio.run(gather(store, SETTINGS))
 
 
-def put(folder: Path, name: str, text: str, *, settled: bool = True) -> Path:
-    """A file that was written, unless told otherwise, long enough ago to be known by its times."""
+def put(folder: Path, name: str, text: str) -> Path:
     path = folder / name
     path.write_text(text)
-    if settled:
-        # The time of its last change cannot be set: the clock that it is compared with can.
-        os.utime(path, (time.time() - 60,) * 2)
     return path
 
 
@@ -143,6 +138,17 @@ def test_a_change_is_a_new_edition_and_what_was_removed_is_gone(
     assert gathered(store).visits[0].unchanged == 1
     assert store.places.of("inbox")[str(path)].state is PlaceState.PRESENT
     assert len(store.editions.of("inbox", str(path))) == 2
+
+
+def test_an_unchanged_file_is_not_read_again(store: Store, tmp_path: Path) -> None:
+    """Once it has lain for longer than its times are exact; a change of its text is read."""
+    path = put(tmp_path / "inbox", "a.md", "The capital of Oz is Emer.")
+    time.sleep(2.1)
+    assert gathered(store).visits[0].bytes_read > 0
+    again = gathered(store).visits[0]
+    assert (again.bytes_read, again.unchanged) == (0, 1)
+    path.write_text("The capital of Oz is Ulm!.")
+    assert gathered(store).visits[0].changed == 1
 
 
 def test_a_folder_that_cannot_be_read_makes_nothing_gone(store: Store, tmp_path: Path) -> None:
