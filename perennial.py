@@ -14,8 +14,10 @@ import typer
 from typer.core import TyperGroup
 
 from adapt.commands import Options
+from adapt.commands.documents_group import documents
 from adapt.commands.eval_group import evals
-from adapt.commands.groups import cycles, gate, source, versions
+from adapt.commands.groups import cycles, gate, key, source, versions
+from adapt.commands.lineage_group import lineage
 from adapt.commands.weights import loki, skill
 from store.errors import PerennialError, UserError
 
@@ -52,6 +54,9 @@ app.add_typer(source, name="source")
 app.add_typer(versions, name="versions")
 app.add_typer(cycles, name="cycles")
 app.add_typer(gate, name="gate")
+app.add_typer(key, name="key")
+app.add_typer(documents, name="documents")
+app.add_typer(lineage, name="lineage")
 app.add_typer(loki, name="loki")
 app.add_typer(skill, name="skill")
 app.add_typer(evals, name="eval")
@@ -173,22 +178,32 @@ def bench(
     kind: Annotated[str | None, typer.Option(help="Of swap: `adapter` or `merged`.")] = None,
     swaps: Annotated[int | None, typer.Option(min=1, help="Of swap: how many (50).")] = None,
     agents: Annotated[int | None, typer.Option(min=1, help="Of swap, soak: clients.")] = None,
+    data: Annotated[Path | None, typer.Option(help="Of search: a file of questions.")] = None,
 ) -> None:
     """Run a benchmark; a name that there is not lists those that there are."""
     from adapt.commands.bench import bench
 
-    given = {"minutes": minutes, "engines": engines, "kind": kind, "swaps": swaps, "agents": agents}
-    raise typer.Exit(bench(context.obj, name, **given))
+    raise typer.Exit(
+        bench(
+            context.obj, name, minutes=minutes, engines=engines, kind=kind, swaps=swaps,
+            agents=agents, data=data,
+        )
+    )  # fmt: skip
 
 
 @app.command()
 def reproduce(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(help="`loki` or `past`.")],
-    out: Annotated[Path, typer.Option(help="Folder of the results; a stopped study goes on.")],
+    name: Annotated[str, typer.Argument(help="`loki`, `past` or `knowledge`.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the results; a stopped study goes on. Unset: study-NAME."),
+    ] = None,
     seeds: Annotated[
         int | None,
-        typer.Option(min=1, help="Runs of each: worlds of loki (5), trainings of past (3)."),
+        typer.Option(
+            min=1, help="Runs of each: worlds of loki (5), of knowledge (3), trainings of past (3)."
+        ),
     ] = None,
     only: Annotated[
         list[str] | None,
@@ -200,6 +215,11 @@ def reproduce(
     ] = None,
 ) -> None:
     """Run a study behind the defaults again: hours on two cores, with a picture of each table."""
+    out = out or Path(f"study-{name}")
+    if name == "knowledge":
+        from adapt.commands.reproduce_knowledge import reproduce_knowledge
+
+        raise typer.Exit(reproduce_knowledge(context.obj, out, seeds or 3))
     if name == "past":
         from adapt.commands.reproduce_past import reproduce_past
 

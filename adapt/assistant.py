@@ -15,6 +15,7 @@ from agent.runs import Agent
 from agent.threads import open_threads
 from store import Store
 from store.records import Episode
+from store.vectors import KeptVectors
 from tools.calculate import Calculate
 from tools.registry import Embedder, Registry
 from tools.search import SearchDocuments
@@ -60,6 +61,8 @@ async def open_assistant(runtime: Runtime) -> AsyncIterator[Assistant]:
         runtime.swap.common = Common((USUAL,), agent.always_shown(registry))
         await watch.start()
         try:
-            yield Assistant(agent, registry, store.embedder, watch)
+            yield Assistant(
+                agent, registry, KeptVectors(store.embedder, runtime.home.vectors), watch
+            )
         finally:
             await watch.stop()

@@ -57,9 +57,7 @@ def find_running(settings: Settings) -> "Running | None":
             f"the home {home.path} is in use by process {pid}, which does not serve (yet)",
             "wait until it has started or ended, or choose another --home",
         )
-    secret = settings.server.api_key
-    key = secret.get_secret_value() if secret else ""
-    return Running(status["url"], key, status.get("engines", []))
+    return Running(status["url"], status.get("key", ""), status.get("engines", []))
 
 
 class Running:
@@ -88,6 +86,11 @@ class Running:
         it."""
         said = await self._call("POST", "/admin/verify", {"version": version})
         return said["probe_difference"]
+
+    async def withdraw(self, documents: Sequence[str]) -> Json:
+        """Withdraw documents: `withdrawn`, and the number of the `cycle` that makes the line anew,
+        where there is one, or why it `waits`."""
+        return await self._call("POST", "/admin/withdraw", {"documents": list(documents)})
 
     async def consolidate(self) -> Json:
         """Put whole weights in the live version's place: returns when they are live."""
@@ -175,5 +178,4 @@ def _refusal(reply: httpx.Response) -> PerennialError:
     except (ValueError, KeyError, TypeError):
         words = reply.text[:200] or "no words"
     kind = _ERRORS.get(reply.status_code, PerennialError)
-    hint = "set PERENNIAL_SERVER__API_KEY to the server's key" if reply.status_code == 401 else ""
-    return kind(words, hint)
+    return kind(words)

@@ -7,6 +7,7 @@ way, then the worker (its cycle can be resumed), then the engine. Called by adap
 import asyncio
 import contextlib
 import os
+import secrets
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -20,17 +21,22 @@ from adapt.assistant import Assistant, open_assistant
 from adapt.consolidate import consolidate, told
 from adapt.cycle import refuse_if_running
 from adapt.events import silent
+from adapt.posting import post
 from adapt.runtime import Runtime, open_runtime
 from adapt.schedule import Worker, in_words, trigger_of
 from adapt.serving import bind, serving
 from adapt.show import CycleView
 from adapt.watch import Watch
+from adapt.withdraw import mark, rebuild_due
 from agent.api.app import create_app
 from agent.api.errors import api_error
 from agent.api.state import Actions, AppState, Report
+from agent.api.usage import Usage
 from agent.config import Settings, home_of
+from agent.config_sections import is_loopback
 from agent.serve import StartProgress
-from store.errors import BusyError, EngineError
+from store import Home, Store
+from store.errors import BusyError, ConfigError, EngineError, StateError
 
 DRAIN_S = 30.0
 """How long requests under way may take once the server was told to stop."""
@@ -41,7 +47,8 @@ Opener = Callable[
 
 
 def preflight(settings: Settings) -> None:
-    """What can be refused before anything heavy starts: the home, the port, the schedule."""
+    """What can be refused before anything heavy starts: the home, the schedule, an address that
+    others reach without a key, the port."""
     home = home_of(settings)
     if pid := home.locked_by():
         url = (home.read_status() or {}).get("url")
@@ -50,7 +57,24 @@ def preflight(settings: Settings) -> None:
             "stop that process, or choose another --home",
         )
     trigger_of(settings.schedule)
+    if not is_loopback(settings.server.host) and not _has_key(settings, home):
+        raise ConfigError(
+            f"host {settings.server.host!r} is reachable from other machines and there is no API "
+            "key",
+            "make one with `perennial key create NAME`, set PERENNIAL_SERVER__API_KEY, or use "
+            "127.0.0.1",
+        )
     bind(settings.server.host, settings.server.port).close()
+
+
+def _has_key(settings: Settings, home: Home) -> bool:
+    fixed = settings.server.api_key
+    if fixed and fixed.get_secret_value():
+        return True
+    if not home.exists():
+        return False
+    with Store.open(home) as store:
+        return store.keys.any()
 
 
 async def up(
@@ -113,13 +137,14 @@ async def service(runtime: Runtime, view: CycleView) -> AsyncIterator[str]:
     server = runtime.settings.server
     async with open_assistant(runtime) as assistant:
         worker = Worker(runtime, view.notify)
-        app = application(runtime, assistant, worker)
+        own_key = secrets.token_urlsafe(32)
+        app = application(runtime, assistant, worker, own_key)
         warm = asyncio.create_task(_warm(assistant))
         try:
             async with serving(app, server.host, server.port, DRAIN_S) as url:
                 # A name for every interface is no address to call.
                 local = url.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")
-                with _published(runtime, local):
+                with _published(runtime, local, own_key):
                     worker.start()
                     yield url
         finally:
@@ -129,13 +154,18 @@ async def service(runtime: Runtime, view: CycleView) -> AsyncIterator[str]:
 
 
 @contextlib.contextmanager
-def _published(runtime: Runtime, url: str) -> Iterator[None]:
-    """What other processes need to reach the server and its engines, kept true after swaps."""
+def _published(runtime: Runtime, url: str, own_key: str) -> Iterator[None]:
+    """What other processes need to reach the server and its engines, kept true after swaps.
+
+    The key is in it: only the home's owner may read there (store.home), and may do everything.
+    """
     before = runtime.swap.after
 
     def publish() -> None:
         members = [member.told() for member in runtime.engine.members]
-        runtime.home.write_status({"url": url, "pid": os.getpid(), "engines": members})
+        runtime.home.write_status(
+            {"url": url, "pid": os.getpid(), "key": own_key, "engines": members}
+        )
 
     async def after() -> None:
         publish()
@@ -156,8 +186,9 @@ async def _warm(assistant: Assistant) -> None:
         await asyncio.to_thread(assistant.registry.retrieve, "", 1, assistant.embedder)
 
 
-def application(runtime: Runtime, assistant: Assistant, worker: Worker) -> Any:
+def application(runtime: Runtime, assistant: Assistant, worker: Worker, own_key: str = "") -> Any:
     """The ASGI application: chat, models and administration, behind a wait for the engine."""
+    server = runtime.settings.server
     state = AppState(
         agent=assistant.agent,
         store=runtime.store,
@@ -168,7 +199,10 @@ def application(runtime: Runtime, assistant: Assistant, worker: Worker) -> Any:
         route=lambda thread: canary.route(runtime, thread),
         rated=assistant.watch.rated,
         embedder=assistant.embedder,
+        post=lambda source, given: post(runtime.store, runtime.settings, source, given),
         actions=actions(runtime, worker, assistant.watch),
+        own_key=own_key,
+        usage=Usage(server.rate_per_minute, server.concurrent),
     )
     return _Waiting(create_app(state), runtime)
 
@@ -205,7 +239,18 @@ def actions(runtime: Runtime, worker: Worker, watch: Watch) -> Actions:
     async def consolidated() -> Report:
         return told(await consolidate(runtime, silent))
 
-    return Actions(status, update, roll_back, promote, verify, consolidated)
+    async def withdraw(digests: list[str]) -> Report:
+        marked = await asyncio.to_thread(mark, runtime.store, digests)
+        said: Report = {"withdrawn": marked, "cycle": None, "waits": ""}
+        if await asyncio.to_thread(rebuild_due, runtime.store):
+            try:
+                said["cycle"] = worker.begin()
+            except StateError as error:
+                # Withdrawn all the same: the next update makes the line anew.
+                said["waits"] = error.message
+        return said
+
+    return Actions(status, update, roll_back, promote, verify, consolidated, withdraw)
 
 
 class _Waiting:

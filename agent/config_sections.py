@@ -66,17 +66,12 @@ class ServerSettings(Section):
     port: int = Field(default=8321, ge=0, le=65535)
     """Port to listen on; 0 picks a free one."""
     api_key: SecretStr | None = None
-    """Key that clients must send. Read from PERENNIAL_SERVER__API_KEY only, never from a file."""
-
-    @model_validator(mode="after")
-    def _key_beyond_loopback(self) -> "ServerSettings":
-        key = self.api_key.get_secret_value() if self.api_key else ""
-        if not key and not is_loopback(self.host):
-            raise ValueError(
-                f"host {self.host!r} is reachable from other machines and no API key is set; "
-                "set PERENNIAL_SERVER__API_KEY, or use 127.0.0.1"
-            )
-        return self
+    """A key that may do everything, besides those of `perennial key`. Read from
+    PERENNIAL_SERVER__API_KEY only, never from a file."""
+    rate_per_minute: int | None = Field(default=None, ge=1)
+    """Most requests that one key may send in a minute, where the key says nothing else."""
+    concurrent: int | None = Field(default=None, ge=1)
+    """Most requests of one key at once, where the key says nothing else."""
 
 
 class AgentSettings(Section):

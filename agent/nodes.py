@@ -72,7 +72,11 @@ async def call_tools(state: AgentState, runtime: Runtime[RunContext]) -> dict[st
         write(ToolCalled(call["id"], name, arguments))
         if place < MAX_CALLS:
             result = await run.registry.call(
-                name, arguments, CallContext(run.thread), TOOL_TIMEOUT_S, TOOL_MAX_CHARS
+                name,
+                arguments,
+                CallContext(run.thread, run.trace.citations),
+                TOOL_TIMEOUT_S,
+                TOOL_MAX_CHARS,
             )
         else:
             words = json.dumps({"error": f"more than {MAX_CALLS} calls at once, call it later"})

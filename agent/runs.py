@@ -43,6 +43,8 @@ class Options:
     sampling: Sampling | None = None
     named: bool = False
     """Whether the client named the version, rather than take what all get."""
+    owner: str | None = None
+    """Id of the key that asked, where it is a tenant's."""
 
 
 class Agent:
@@ -215,10 +217,11 @@ class Agent:
             prompt_tokens=trace.prompt_tokens,
             completion_tokens=trace.completion_tokens,
             malformed=trace.malformed,
+            citations=tuple(trace.citations),
         )
         self.mixed_runs += len(result.models) > 1
         if self._on_episode:
-            episode = _episode(result, trace, thread or result.id, named=options.named)
+            episode = _episode(result, trace, thread or result.id, options)
             await asyncio.to_thread(self._on_episode, episode)
         return result
 
@@ -227,7 +230,7 @@ def _input(messages: Input) -> AgentState:
     return {"messages": to_wire(messages)}
 
 
-def _episode(result: RunResult, trace: Trace, thread: str, *, named: bool) -> Episode:
+def _episode(result: RunResult, trace: Trace, thread: str, options: Options) -> Episode:
     return Episode(
         id=result.id,
         thread=thread,
@@ -243,5 +246,7 @@ def _episode(result: RunResult, trace: Trace, thread: str, *, named: bool) -> Ep
         tool_errors=trace.tool_errors,
         malformed=trace.malformed,
         empty=result.error is None and not result.answer.strip(),
-        named=named,
+        citations=result.citations,
+        named=options.named,
+        owner=options.owner,
     )

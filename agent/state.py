@@ -11,7 +11,7 @@ from agent.engine import Reply, Sampling
 from agent.fleet import Inference
 from agent.history import Wire, continued
 from store.errors import EngineError
-from store.records import Message
+from store.records import Citation, Message
 from tools.registry import Registry
 
 Shown = Literal["schemas", "names", "retrieved"]
@@ -42,6 +42,8 @@ class Trace:
     """Tool calls that failed."""
     seconds: float = 0.0
     """Spent in model calls."""
+    citations: list[Citation] = field(default_factory=list)
+    """The documents that tools answered from, each once."""
     load: int = 1
     """Runs under way when this one began, itself among them."""
     fault: EngineError | None = None
@@ -94,6 +96,8 @@ class RunResult:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     malformed: int = 0
+    citations: tuple[Citation, ...] = ()
+    """The documents that tools answered from, each once."""
 
 
 @dataclass(frozen=True, slots=True)

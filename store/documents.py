@@ -126,9 +126,12 @@ class Documents:
             found = [Duplicate(*row) for row in db.execute(query)]
         return sorted(found, key=lambda d: (-d.similarity, d.document))
 
-    def search(self, query: str, k: int = 4) -> list[Passage]:
-        """At most `k` passages of accepted documents, the best first, by vectors and words."""
-        return self._search.find(query, k)
+    def search(
+        self, query: str, k: int = 4, by: Sequence[str] = ("vectors", "words")
+    ) -> list[Passage]:
+        """At most `k` passages of accepted documents, the best first. `by` both rankings together,
+        or by one of them."""
+        return self._search.find(query, k, by)
 
     def differences(self) -> Differences:
         """Where the search index and the database differ; changes nothing."""

@@ -10,6 +10,7 @@ import base64
 import re
 import zlib
 from collections.abc import Iterable, Sequence
+from copy import copy
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
@@ -29,8 +30,11 @@ OWN = 40
 """A text with more word groups of its own than this says something that the other does not."""
 _MOST = 32
 """Most sketches that one bucket is asked for: thousands of texts may share their beginning."""
+_REMEMBERED = 100_000
+"""Words whose hash is remembered, some 10 MB."""
+_WORD = re.compile(r"\w+", re.ASCII)
 # A sign of Chinese or Japanese counts as a word: there are no blanks between words.
-_WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\W\u3040-\u30ff\u3400-\u9fff]+")
+_WORD_OR_SIGN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\W\u3040-\u30ff\u3400-\u9fff]+")
 
 
 @dataclass(frozen=True)
@@ -47,12 +51,14 @@ def groups_of(text: str) -> Groups:
     """The word groups of a text; a text of fewer words than a group has one, or none."""
     import numpy as np
 
-    words = _WORD.findall(text.lower())
-    digits = sorted(word for word in words if not word.isalpha() and any(map(str.isdigit, word)))
+    # Four times as quick where it gives the same.
+    words = (_WORD if text.isascii() else _WORD_OR_SIGN).findall(text.lower())
+    # In their order: where two prices change places, something else is said.
+    digits = [word for word in words if not word.isalpha() and any(map(str.isdigit, word))]
     numbers = zlib.crc32("\n".join(digits).encode())
     if not words:
         return Groups(np.empty(0, dtype=np.uint32), numbers)
-    one = np.array([zlib.crc32(word.encode()) for word in words], dtype=np.uint64)
+    one = np.array([_hashes[word] for word in words], dtype=np.uint64)
     size = min(GROUP, len(words))
     mixed = one[: len(one) - size + 1].copy()
     for place in range(1, size):
@@ -78,10 +84,24 @@ def sketch_of(groups: Groups) -> str:
     """What is kept to find texts like this one: MinHash and numbers, in base64."""
     import numpy as np
 
-    sketch = _empty_sketch().copy()
+    # Shallow: updating puts new values in place of the old ones.
+    sketch = copy(_empty_sketch())
     sketch.update_batch(groups.hashes.tolist())
     values = np.array([groups.numbers, *sketch.hashvalues], dtype="<u4")
     return base64.b64encode(values.tobytes()).decode()
+
+
+class _Hashes(dict[str, int]):
+    """CRC-32 of words, remembered: the same words come again and again."""
+
+    def __missing__(self, word: str) -> int:
+        if len(self) >= _REMEMBERED:
+            self.clear()
+        value = self[word] = zlib.crc32(word.encode())
+        return value
+
+
+_hashes = _Hashes()
 
 
 @cache

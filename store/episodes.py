@@ -3,10 +3,10 @@
 Called by the agent at the end of a run, by the watch over versions, and by the command line.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import datetime
 
-from sqlalchemy import Select, insert, select
+from sqlalchemy import Select, func, insert, select
 
 from store.database import Database
 from store.errors import NotFoundError
@@ -58,6 +58,15 @@ class Episodes:
         )
         return self._read(query.limit(limit))
 
+    def count_of(self, versions: Collection[str]) -> int:
+        """How many runs these versions answered."""
+        total = 0
+        with self._database.read() as db:
+            for version in versions:
+                query = select(func.count()).select_from(episodes)
+                total += db.scalar(query.where(episodes.c.version == version)) or 0
+        return total
+
     def first_of(self, thread: str) -> tuple[str, datetime] | None:
         """Version and end of a thread's first run, None where none has ended yet."""
         query = (
@@ -79,5 +88,10 @@ class Episodes:
         with self._database.read() as db:
             row = db.scalar(select(episodes.c.record).where(episodes.c.id == id))
         if row is None:
-            raise NotFoundError(f"no episode {id!r}", "the id is in the answer's metadata")
+            raise no_episode(id)
         return unpack(Episode, row)
+
+
+def no_episode(id: str) -> NotFoundError:
+    """The error for an episode that there is not, or that is none of the caller's business."""
+    return NotFoundError(f"no episode {id!r}", "its id is `perennial.episode` in the answer")

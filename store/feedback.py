@@ -10,7 +10,7 @@ from typing import Literal
 from sqlalchemy import delete, insert, select
 
 from store.database import Database
-from store.errors import NotFoundError
+from store.episodes import no_episode
 from store.records import Episode, Record, utc_now
 from store.tables import episodes, moment, pack, unpack
 from store.tables import feedback as table
@@ -42,9 +42,7 @@ class FeedbackTable:
         with self._database.begin() as db:
             row = db.scalar(select(episodes.c.record).where(episodes.c.id == episode))
             if row is None:
-                raise NotFoundError(
-                    f"no episode {episode!r}", "its id is `perennial.episode` in the answer"
-                )
+                raise no_episode(episode)
             about = unpack(Episode, row)
             said = Feedback(
                 episode=episode,
@@ -77,6 +75,8 @@ class FeedbackTable:
             table.c.version == version, table.c.created_at >= moment(since)
         )
         with self._database.read() as db:
+            rows = db.scalars(query.order_by(table.c.created_at, table.c.episode)).all()
+        return [unpack(Feedback, row) for row in rows]
 
     def corrected(self) -> list[Feedback]:
         """All that says what the answer should have been, oldest first."""
@@ -84,5 +84,3 @@ class FeedbackTable:
         with self._database.read() as db:
             said = [unpack(Feedback, row) for row in db.scalars(query)]
         return [one for one in said if one.correction]
-            rows = db.scalars(query.order_by(table.c.created_at, table.c.episode)).all()
-        return [unpack(Feedback, row) for row in rows]

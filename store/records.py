@@ -263,6 +263,15 @@ class Cycle(Record):
     error: str | None = None
 
 
+class Citation(Record):
+    """A document that a tool answered from."""
+
+    document: str
+    """Its digest."""
+    title: str
+    address: str
+
+
 class Episode(Record):
     """What the agent did in one run, and the one version that answered."""
 
@@ -289,5 +298,7 @@ class Episode(Record):
     """Whether the run ended without a fault and without a word."""
     named: bool = False
     """Whether the client named the version: such runs are no sample of what users meet."""
+    citations: tuple[Citation, ...] = ()
+    """The documents that its tools answered from, each once."""
     owner: str | None = None
     """Id of the key that asked, where it is a tenant's."""

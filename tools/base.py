@@ -4,8 +4,10 @@ Tools are kept and called by `tools.registry`; the agent never calls one directl
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
+
+from store.records import Citation
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,8 @@ class CallContext:
     """Whose call it is: tools with state keep one per `thread`."""
 
     thread: str
+    cited: list[Citation] = field(default_factory=list)
+    """The documents that the run's tools answered from; a tool adds its own."""
 
 
 class Tool(Protocol):

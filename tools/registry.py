@@ -7,24 +7,17 @@ Called by the agent's tool node.
 import asyncio
 import difflib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from threading import Lock
-from typing import Any, Protocol
-from weakref import WeakKeyDictionary
+from typing import Any
 
 from store.errors import ConfigError, NotFoundError, ToolFailed, ToolRetry
 from tools.base import CallContext, Tool, ToolSpec
+from tools.ranking import Embedder, nearest
+
+__all__ = ["CUT", "Embedder", "Registry", "ToolResult"]
 
 CUT = " ... (cut)"
-
-
-class Embedder(Protocol):
-    """Turns texts into unit vectors of one length (store.embeddings has two)."""
-
-    def embed(self, texts: Sequence[str]) -> list[list[float]]:
-        """One vector per text, in order."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,16 +57,14 @@ class Registry:
     def retrieve(self, query: str, k: int, embedder: Embedder) -> list[ToolSpec]:
         """The `k` specs nearest to the query, best first; all of them when there are no more.
 
-        Blocks while it embeds (each spec once per embedder): call it in a thread.
+        By vectors and words together. Blocks while it embeds (each spec once per embedder): call it
+        in a thread.
         """
         specs = self.specs()
         if len(specs) <= k:
             return specs
-        vectors = _vectors([_words(spec) for spec in specs], embedder)
-        (wanted,) = embedder.embed([query])
-        score = [sum(a * b for a, b in zip(wanted, v, strict=True)) for v in vectors]
-        best = sorted(range(len(specs)), key=lambda i: (-score[i], i))
-        return [specs[i] for i in best[:k]]
+        best = nearest([_words(spec) for spec in specs], query, k, embedder)
+        return [specs[place] for place in best]
 
     async def call(
         self, name: str, arguments_json: str, context: CallContext, timeout_s: float, max_chars: int
@@ -133,21 +124,3 @@ def _cut(text: str, max_chars: int) -> str:
 def _words(spec: ToolSpec) -> str:
     """What a query is compared with: the name's words and the description."""
     return f"{spec.name.replace('_', ' ')}: {spec.description}"
-
-
-_cache: WeakKeyDictionary[Embedder, dict[str, list[float]]] = WeakKeyDictionary()
-"""Vectors by text. A registry lives for one run, its tools' descriptions far longer."""
-
-
-_embedding = Lock()
-"""Held while texts are embedded: else each of the first requests would embed the whole catalogue,
-and all of them would be late."""
-
-
-def _vectors(texts: list[str], embedder: Embedder) -> list[list[float]]:
-    with _embedding:
-        known = _cache.setdefault(embedder, {})
-        missing = [text for text in dict.fromkeys(texts) if text not in known]
-        if missing:
-            known.update(zip(missing, embedder.embed(missing), strict=True))
-    return [known[text] for text in texts]

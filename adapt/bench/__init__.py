@@ -25,9 +25,11 @@ BENCHMARKS = {
     "merge": "adapt.bench.merge:run",
     "swap": "adapt.bench.swap:run",
     "soak": "adapt.bench.soak:run",
+    "gather": "adapt.bench.gather:run",
+    "search": "adapt.bench.search:run",
 }
 """Name -> "module:function"."""
-OPTIONS = ("minutes", "engines", "kind", "swaps", "agents")
+OPTIONS = ("minutes", "engines", "kind", "swaps", "agents", "data")
 """What the command line can set, of the benchmarks that take it."""
 
 

@@ -12,6 +12,7 @@ source = typer.Typer(help="Where documents come from.", no_args_is_help=True)
 versions = typer.Typer(help="What users talk to, and what was tried.", invoke_without_command=True)
 cycles = typer.Typer(help="The updates so far.", invoke_without_command=True)
 gate = typer.Typer(help="What decides whether a candidate goes live.", no_args_is_help=True)
+key = typer.Typer(help="Who may call the assistant.", invoke_without_command=True)
 
 Name = Annotated[str, typer.Argument(help="Name of a version.")]
 
@@ -31,8 +32,22 @@ def source_add(
         ),
     ] = None,
     trust: Annotated[float, typer.Option(min=0.0, max=1.0, help="Trust in what it says.")] = 1.0,
+    schedule: Annotated[
+        str | None,
+        typer.Option(help="When it is visited, by cron; else at every update.", metavar="CRON"),
+    ] = None,
+    max_documents: Annotated[
+        int | None, typer.Option(min=1, help="Most new documents of one visit (10,000).")
+    ] = None,
+    max_bytes: Annotated[
+        int | None, typer.Option(min=1, help="Most that one visit reads (1 GiB).")
+    ] = None,
+    option: Annotated[
+        list[str] | None,
+        typer.Option(help="What its kind alone knows (again for more).", metavar="NAME=VALUE"),
+    ] = None,
 ) -> None:
-    """Learn from a folder of Markdown, text and API JSON files."""
+    """Learn from a place: docs/sources.md says what each kind reads."""
     from adapt.commands import sources
 
     raise typer.Exit(
@@ -49,21 +64,6 @@ def source_list(context: typer.Context) -> None:
     from adapt.commands import sources
 
     raise typer.Exit(sources.show_all(context.obj))
-
-
-@source.command("remove")
-def source_remove(context: typer.Context, name: str) -> None:
-    """Forget a source. Documents that were read from it stay."""
-    from adapt.commands import sources
-
-    raise typer.Exit(sources.remove(context.obj, name))
-
-
-@cycles.callback()
-def cycles_default(context: typer.Context) -> None:
-    """The updates so far."""
-    if context.invoked_subcommand is None:
-        cycles_list(context)
 
 
 @source.command("test")
@@ -88,6 +88,21 @@ def source_resume(context: typer.Context, name: str) -> None:
     from adapt.commands import sources
 
     raise typer.Exit(sources.pause(context.obj, name, paused=False))
+
+
+@source.command("remove")
+def source_remove(context: typer.Context, name: str) -> None:
+    """Forget a source. Documents that were read from it stay."""
+    from adapt.commands import sources
+
+    raise typer.Exit(sources.remove(context.obj, name))
+
+
+@cycles.callback()
+def cycles_default(context: typer.Context) -> None:
+    """The updates so far."""
+    if context.invoked_subcommand is None:
+        cycles_list(context)
 
 
 @cycles.command("list")
@@ -192,3 +207,45 @@ def gate_calibrate(
     from adapt.commands import gates
 
     raise typer.Exit(gates.calibrate(context.obj, runs, years, seed, recorded, png))
+
+
+@key.callback()
+def key_default(context: typer.Context) -> None:
+    """Who may call the assistant."""
+    if context.invoked_subcommand is None:
+        key_list(context)
+
+
+@key.command("create")
+def key_create(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="Whose it is.")],
+    scopes: Annotated[
+        str, typer.Option(help="Of chat, read and admin; several with commas.")
+    ] = "chat",
+    days: Annotated[int | None, typer.Option(min=1, help="After which it ends.")] = None,
+    rate: Annotated[int | None, typer.Option(min=1, help="Most requests in a minute.")] = None,
+    concurrent: Annotated[int | None, typer.Option(min=1, help="Most requests at once.")] = None,
+) -> None:
+    """Make a key; it is shown once. From then on every caller needs one."""
+    from adapt.commands import keys
+
+    raise typer.Exit(keys.create(context.obj, name, scopes, days, rate, concurrent))
+
+
+@key.command("list")
+def key_list(context: typer.Context) -> None:
+    """All keys, without their secrets."""
+    from adapt.commands import keys
+
+    raise typer.Exit(keys.show_all(context.obj))
+
+
+@key.command("revoke")
+def key_revoke(
+    context: typer.Context, which: Annotated[str, typer.Argument(help="Id or name of a key.")]
+) -> None:
+    """End a key at once."""
+    from adapt.commands import keys
+
+    raise typer.Exit(keys.revoke(context.obj, which))

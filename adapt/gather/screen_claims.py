@@ -25,12 +25,12 @@ _WORDS = 4
 """A sentence of fewer words is a label, not a claim."""
 SENTENCE = re.compile(r"(?<=[.!?])\s+|\n")
 _NUMBER = re.compile(
-    r"(?P<before>[$€£¥]|usd|eur|gbp)?\s?(?P<n>\d[\d,]*(?:\.\d+)?)\s?"
+    r"(?<![\w.-])(?P<before>[$€£¥]|usd|eur|gbp)?\s?(?P<n>\d[\d,]*(?:\.\d+)?)(?!-?\d|-\w)\s?"
     r"(?P<after>%|percent\b|[a-z]+\b)?", re.I,
 )  # fmt: skip
 _NAME = re.compile(r"\b[A-Z][\w'&-]*(?: (?:of|de|the|and|&) (?=[A-Z])| [A-Z][\w'&-]*)*")
 _TOKEN = re.compile(r"[^\W_]+(?:'[a-z]+)?")
-_STOP = frozenset(
+STOP = frozenset(
     "a an the and or of to in on at by for with from as is are was were be been being it its this that these those "
     "you your we our they their he she his her not no do does did has have had will would can could may might must "
     "shall should if when than then so but also all any each per into over under about up out which who whom what".split()
@@ -50,17 +50,21 @@ class Claim(NamedTuple):
     sentence: str
 
 
-@lru_cache(maxsize=4096)
 def claims_of(document: Document) -> tuple[Claim, ...]:
     """All that a document claims, in its order; the sentences only those that are looked up."""
-    if document.kind == "api":
-        return tuple(_apis(document))
-    pieces = [s.strip(" -*#|>\t") for s in SENTENCE.split(document.text)]
+    return _claims(document.kind, document.title, document.text)
+
+
+@lru_cache(maxsize=4096)
+def _claims(kind: str, title: str, text: str) -> tuple[Claim, ...]:
+    if kind == "api":
+        return tuple(_apis(text))
+    pieces = [s.strip(" -*#|>\t") for s in SENTENCE.split(text)]
     pieces = [s for s in pieces if s]
     sentences = [s for s in pieces if len(s.split()) >= _WORDS]
     frames = sorted({_frame(s): s for s in sentences}.items())[:_SENTENCES]
-    figures = list(_figures(document.title, pieces))[:_FIGURES]
-    return (*_facts(document.text), *figures, *(_sentence(s) for _, s in frames))
+    figures = list(_figures(title, pieces))[:_FIGURES]
+    return (*_facts(text), *figures, *(_sentence(s) for _, s in frames))
 
 
 def key_of(*parts: str) -> int:
@@ -72,7 +76,7 @@ def key_of(*parts: str) -> int:
 def words_of(sentence: str) -> frozenset[str]:
     """What a sentence is made of: stems of its words, without numbers and stop words."""
     found = _TOKEN.findall(fold(sentence))
-    return frozenset(_stem(w) for w in found if w not in _STOP and not w[0].isdigit())
+    return frozenset(_stem(w) for w in found if w not in STOP and not w[0].isdigit())
 
 
 def names_in(sentence: str) -> list[str]:
@@ -85,8 +89,21 @@ def names_in(sentence: str) -> list[str]:
             continue
         if (name.isupper() and len(name) < 4) or name in ("Yes", "No", "None"):
             continue
+        first, _, rest = name.partition(" ")
+        if match.start() == 0 and fold(first) in STOP:
+            name = rest
         found.append(fold(name.removeprefix("The ").removesuffix("'s")))
+        if match.start() == 0 and " of " in name:
+            found.append(fold(name.split(" of ", 1)[1]))
     return found
+
+
+def subject_of(title: str) -> list[str]:
+    """What a title says the document is about: names of several words, before its colon first."""
+    for part in (title.split(":")[0], title):
+        if names := [name for name in names_in(f"x {part}") if " " in name]:
+            return names
+    return []
 
 
 def _facts(text: str) -> Iterator[Claim]:
@@ -101,9 +118,9 @@ def _facts(text: str) -> Iterator[Claim]:
 
 def _figures(title: str, pieces: list[str]) -> Iterator[Claim]:
     """Numbers that are said of something with a name; without one it is the title's."""
-    told = names_in(f"x {title}")
+    told = subject_of(title)
     for sentence in pieces:
-        names = names_in(sentence) or told
+        names = [name for name in names_in(sentence) if " " in name] or told
         for match in _NUMBER.finditer(sentence):
             unit = _unit(match)
             if unit is None:
@@ -122,7 +139,7 @@ def _unit(match: re.Match[str]) -> str | None:
         return {"usd": "$", "eur": "€", "gbp": "£"}.get(before, before)
     if after in ("%", "percent"):
         return "%"
-    return _stem(after) if len(after) > 2 and after not in _STOP else None
+    return _stem(after) if len(after) > 2 and after not in STOP else None
 
 
 def _sentence(sentence: str) -> Claim:
@@ -135,9 +152,9 @@ def _frame(sentence: str) -> int:
     return key_of("sentence", " ".join(_TOKEN.findall(re.sub(r"\d[\d,.]*", "0", fold(sentence)))))
 
 
-def _apis(document: Document) -> Iterator[Claim]:
+def _apis(text: str) -> Iterator[Claim]:
     try:
-        tool = json.loads(document.text)
+        tool = json.loads(text)
         apis = [(function_name(a["name"], tool["tool_name"]), a) for a in tool["api_list"]]
     except (ValueError, TypeError, KeyError, AttributeError):
         # Gathering refuses such text; it claims nothing that could be compared.

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher
 from itertools import islice
 
-from adapt.gather.screen_claims import Claim, claims_of
+from adapt.gather.screen_claims import Claim, claims_of, subject_of
 from adapt.gather.screen_text import excerpt
 from store import Store
 from store.records import Document
@@ -19,7 +19,7 @@ from store.source_records import Finding
 
 CANDIDATES = 12
 """Documents that one document is compared with: those that share most keys with it."""
-_ALIKE = 0.5
+_ALIKE = 0.6
 """Share of words in common from which two sentences say something of the same thing."""
 _COPY = 0.5
 """Share of the sampled sentences in common from which a document is a copy."""
@@ -80,15 +80,23 @@ def contradiction(document: Document, trusted: Document) -> Finding | None:
     told: dict[int, list[Claim]] = {}
     for claim in claims_of(trusted):
         told.setdefault(claim.key, []).append(claim)
+    own, theirs = subject_of(document.title), subject_of(trusted.title)
+    about_same = not own or not theirs or bool(set(own) & set(theirs))
     for claim in claims_of(document):
         said = told.get(claim.key, [])
         if claim.kind == "figure":
-            said = [other for other in said if _alike(claim, other) >= _ALIKE]
+            if any(other.value == claim.value for other in said) or not about_same:
+                continue
+            said = [other for other in said if _same_thing(claim, other)]
         if said and claim.kind != "sentence" and all(o.value != claim.value for o in said):
             best = max(said, key=lambda other: _alike(claim, other))
             words = f"says {excerpt(claim.sentence)!r}, where {_named(trusted)} says"
             return _finding(f"{words} {excerpt(best.sentence)!r}", claim.sentence)
     return _changed_copy(document, trusted)
+
+
+def _same_thing(claim: Claim, other: Claim) -> bool:
+    return len(claim.words & other.words) >= 2 and _alike(claim, other) >= _ALIKE
 
 
 def _alike(claim: Claim, other: Claim) -> float:

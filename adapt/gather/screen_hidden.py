@@ -40,12 +40,15 @@ _CARRIES = re.compile(
     r"<img\b[^>]*src\s*=\s*[\"']?https?://[^\"'>\s]*[?&][^\"'>\s]*(?:\{[^}]+\}|\$\w+|\[[A-Z_ ]+\]|%7B)",
     re.I,
 )
+_SPELLED = re.compile(r"(?<!\w)(?:[^\W\d_](?:[ .\-_|*]|\n){1,2}){14,}[^\W\d_](?!\w)")
 _WORDS = re.compile(r"<[^>]+>|&\w+;")
 
 
 def find(parts: Sequence[Part]) -> Iterator[Finding]:
     """What the parts of one document hide."""
     for part in parts:
+        if match := _SPELLED.search(part.text):
+            yield _hidden(part, "spells words letter by letter, apart", match[0])
         yield from _characters(part)
         yield from _look_alikes(part)
         yield from _markup(part)

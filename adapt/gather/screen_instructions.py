@@ -9,7 +9,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from adapt.gather.screen_phrases import ANSWERS, ORDERS, TIGHT, Phrase
+from adapt.gather.screen_phrases import ANSWERS, NAMED, ORDERS, TIGHT, Phrase
 from adapt.gather.screen_text import Part, at, excerpt
 from adapt.gather.screen_tongues import PATTERNS, SYSTEM_PROMPT
 from store.source_records import Finding
@@ -24,6 +24,8 @@ _STRONG = 0.9
 _TOGETHER = 2
 """Sentences after one that count as standing together with it."""
 _ALL: tuple[Phrase, ...] = (*ORDERS, *ANSWERS)
+_HYPHEN = re.compile(r"(?<=\w)-\s*\n\s*")
+_NUMBERED = re.compile(r"^\s*\d+[.)]\s+", re.M)
 _BETWEEN = re.compile(r"[\s#/*|>+\"'`_=;\\{}()\[\]-]+")
 _WHY = {
     "override": "tells a model to set its instructions aside",
@@ -31,6 +33,8 @@ _WHY = {
     "persona": "gives a model another role",
     "conceal": "asks to keep something from the user",
     "exfiltrate": "asks to give away a conversation, a prompt or a secret",
+    "trigger": "sets a trigger for an answer",
+    "whatever": "asks for it whatever is said",
     "answers": "dictates what a model is to answer",
     "training": "says how a model is to learn it",
     "tools": "says how a model is to use its tools",
@@ -48,9 +52,13 @@ class Weighed(NamedTuple):
 
 def find(parts: Sequence[Part], *, api: bool) -> Iterator[Finding]:
     """What the parts of one document tell a model to do; one finding for each part at most."""
-    least = HOLD_API if api else HOLD
     for part in parts:
+        least = HOLD_API if api else HOLD
         found = weigh(part)
+        if part.name:
+            least = HOLD_HIDDEN
+            if match := NAMED.search(part.folded):
+                found = found or Weighed(HOLD, ("exfiltrate",), match[0])
         if found and found.weight >= _STRONG / 2 and found.weight >= least / 2:
             yield Finding(
                 kind="instruction",
@@ -68,7 +76,8 @@ def reasons(aims: Iterable[str]) -> str:
 def weigh(part: Part) -> Weighed | None:
     """The strongest order in a part, None where there is none."""
     found = [_together(part.sentences, _ALL)]
-    joined = [s for s in re.split(r"[.!?。！？]", _BETWEEN.sub(" ", part.folded)) if s.strip()]
+    whole = _BETWEEN.sub(" ", _NUMBERED.sub("", _HYPHEN.sub("", part.folded)))
+    joined = [s for s in re.split(r"[.!?。！？]", whole) if s.strip()]
     strong = [phrase for phrase in _ALL if phrase.weight >= _STRONG]
     # An order whose words stand on lines, in cells or in comments of their own.
     found.append(_together(joined, strong))

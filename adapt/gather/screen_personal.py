@@ -55,7 +55,7 @@ _NUMBERS: tuple[tuple[str, str, str, str], ...] = (
 chance), and what it is."""
 _NEAR = 60
 _TRAITS = (
-    r"\b(?:name|patient|employee|customer|client|tenant|applicant|resident|insured|student|member|subject|guest|"
+    r"\b(?i:name|patient|employee|customer|client|tenant|applicant|resident|insured|student|member|subject|guest|"
     r"cardholder|account holder|borrower|mr|mrs|ms|dr)\b[^\n]{0,20}?[:.,|=]?\s*[A-Z][a-z'-]+,? [A-Z][a-z'-]+",
     r"\b(?:dob|d\.o\.b|date of birth|born(?: on)?|birth ?date|birthday)\b[^\n]{0,12}?\d{1,4}[-/. ]?(?:\d{1,2}|[A-Z][a-z]{2,8})[-/., ]",
     r"\b\d{1,5} (?:[A-Z][\w'.-]+ ){1,3}(?:Street|St|Avenue|Ave|Road|Rd|Lane|Ln|Drive|Dr|Boulevard|Blvd|Court|Ct|Way|Place|Terrace|Close)\b",
@@ -109,7 +109,7 @@ def _record(text: str) -> str:
     """A passage that tells of a person by several traits; empty where there is none."""
     for start in range(0, max(1, len(text) - 200), 200):
         piece = text[start : start + 400]
-        traits = [m for m in (re.search(t, piece, re.I if i else 0) for i, t in enumerate(_TRAITS)) if m]
+        traits = [m for m in (re.search(t, piece, re.I if i in (1, 3) else 0) for i, t in enumerate(_TRAITS)) if m]
         reach = [m for m in (_EMAIL.search(piece), _PHONE.search(piece)) if m]
         named = re.search(_TRAITS[0], piece)
         if named and traits and len(traits) + len(reach) >= _RECORD:

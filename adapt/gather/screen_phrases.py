@@ -20,12 +20,12 @@ class Phrase(NamedTuple):
 _ASIDE = (
     r"(?:ignor(?:e|es|ed|ing)|disregard\w*|forget\w*|overrid(?:e|es|ing)|overrul\w+|bypass\w*|"
     r"neglect\w*|discard\w*|drop(?:ping)?|abandon\w*|scrap|unlearn|circumvent\w*|dismiss\w*|"
-    r"wipe|erase|suspend|retire|shelve|nullif\w+|void|revoke\w*|cancel\w*|supersed\w+|outrank\w*|"
+    r"wipe|erase|suspend|retire|shelve|nullif\w+|void|revoke\w*|supersed\w+|outrank\w*|"
     r"replac(?:e|es|ing)|(?:set|put|lay|cast|push|leave|brush|throw|toss)(?:ting)? (?:\w+ ){0,8}?(?:aside|"
     r"behind|away|out)|let go of|skip(?:ping)? over|(?:do not|don't|never|stop|cease|quit|no "
     r"longer|need not|needn't|not have to|not bound by|rather than|instead of) (?:to )?"
     r"(?:follow|obey|heed|honou?r|apply|appl(?:y|ies)|respect|observe|comply|listen|rely|count|"
-    r"adher\w+|abid\w+|trust|bound)\w*|pay no (?:attention|heed|mind)|"
+    r"adher\w+|abid\w+|trust|bound)\w*|pay no (?:attention|heed|mind)|no longer (?:count|appl|matter|bind|hold|valid|stand|govern)\w*|(?:has|have) been (?:withdrawn|lifted|cancell?ed|revoked|replaced)|leave .{0,40}?behind|takes? (?:its|their) place|"
     r"(?:take|takes|have|has|hold|holds|given|give) (?:priority|precedence) over|"
     r"(?:is|are|be|becomes?|counts? as|considered|treated? as) (?:now )?(?:void|obsolete|invalid|"
     r"superseded|cancell?ed|revoked|suspended|null|lifted|withdrawn|outdated|irrelevant|"
@@ -44,8 +44,8 @@ _ORDERS = (
     r"taught|shown|configured|programmed|trained)|told (?:you|before|earlier)|"
     r"(?:developers?|creators?|makers?|operators?|owners?|vendors?) (?:said|told|gave|set|"
     r"configured|taught|wrote|asked)|gave you|set for you|"
-    r"(?:written|stated|said|stands?|came|comes|given|provided|placed|mentioned) (?:above|before|"
-    r"earlier|previously))"
+    r"(?:written|stated|said|stands?|came|comes|given|provided|placed|mentioned) (?:to you |here )?(?:above|before|"
+    r"earlier|previously|first|so far)|(?:said|told|given|taught|shown) to you|taught you|you (?:came|started|began|set out|were shipped|were built) with)"
 )
 _MODEL = (
     r"(?:ai|a\.i\.|a\.i|artificial intelligence|llms?|language[- ]models?|large language[- ]models?|"
@@ -62,10 +62,10 @@ _ORDER_WORD = (
 )
 _SECRET = (
     r"(?:system[ -]?(?:prompt|message|instruction)s?|(?:hidden|initial|original|secret|internal|"
-    r"developer) (?:prompt|instruction|message|rule)s?|your (?:own )?(?:instructions|prompt|"
-    r"configuration|rules|memory|secrets?|context|guidelines)|(?:chat|conversation|dialogue|message)"
+    r"developer) (?:prompt|instruction)s?|your (?:own )?(?:instructions|prompt|"
+    r"memory|secrets?|context|guidelines)|(?:chat|conversation|dialogue|message)"
     r" (?:history|log|transcript|so far|above|up to)|(?:whole|entire|full|complete) (?:conversation|"
-    r"chat|dialogue|context|session|exchange)|(?:everything|all|anything) the (?:user|person|customer|human) (?:has )?(?:said|typed|"
+    r"chat|dialogue|session|exchange)|(?:everything|all|anything) the (?:user|person|customer|human) (?:has )?(?:said|typed|"
     r"wrote|written|told|shared)|(?:previous|earlier|past|user'?s?'?|preceding) (?:messages?|questions?|"
     r"inputs?|turns|conversations?|prompts?|session)|(?:content|text|copy|summary) of (?:the|this|your) "
     r"(?:conversation|chat|context|session|prompt))"
@@ -94,7 +94,12 @@ ORDERS = _phrases(
     ("override", 1.0, rf"\b{_ASIDE}\b.{{0,60}}?\b{_EARLIER}\b.{{0,50}}?\b{_ORDERS}\b"),
     ("override", 1.0, rf"\b{_ORDERS}\b.{{0,50}}?\b{_EARLIER}\b.{{0,60}}?\b{_ASIDE}\b"),
     ("override", 0.9, rf"\b{_EARLIER}\b.{{0,30}}?\b{_ORDERS}\b.{{0,50}}?\b{_ASIDE}\b"),
-    ("override", 0.5, r"\b(?:above|higher than|over|more than|before|ahead of) (?:all|any|every"
+    ("override", 1.0, rf"\b(?:your|you) (?:\w+ ){{0,3}}?{_ORDERS}\b.{{0,60}}?\b{_ASIDE}\b"),
+    ("override", 1.0, rf"\b{_ASIDE}\b.{{0,40}}?\b(?:your|its|their) (?:\w+ ){{0,2}}?(?:{_ORDERS}|caution|hesitation|brief)\b"),
+    ("override", 1.0, rf"\bsets? (?:your|its|their) (?:\w+ ){{0,2}}?(?:caution|hesitation|doubts?|rules?|guidance) (?:aside|to one side|down)\b"),
+    ("override", 0.7, r"\b(?:more|higher|greater|stronger) (?:binding|important|authoritative|authority|weighty|trustworthy|valid|priority) than\b"),
+    ("override", 0.6, r"\b(?:rely|act|go|be guided|guided|guide\w*|follow|obey|believe|trust) (?:by |on |only |what you write |you )*(?:this|these|the present) (?:\w+ )?(?:alone|only|instead)\b|let only (?:this|these)\b|obey (?:only )?(?:this|these|the (?:text|lines|page|words))"),
+    ("override", 0.5, r"\b(?:above|higher than|over|outrank\w*) (?:all|any|every"
      r"|everything)\b.{0,25}\b(?:else|other|instructions?|rules?|source|guidance)\b"),
     ("override", 0.6, r"\b(?:highest|supreme|absolute|top|ultimate|sole|final|only) (?:authority|priority|"
      r"precedence|source of truth|instructions?|set of rules)\b"),
@@ -138,7 +143,8 @@ ORDERS = _phrases(
      r"(?:to )?(?:be told|know|see|learn|notice|find out|be aware|be informed|shown)\b"),
     ("conceal", 0.5, r"\bkeep (?:this|these|it|that) (?:\w+ )?(?:secret|hidden|confidential|to yourself|private|between us|quiet)\b"),
     # Giving things away.
-    ("exfiltrate", 0.9, rf"\b{_GIVE_AWAY}\b.{{0,60}}?\b{_SECRET}"),
+    ("exfiltrate", 1.0, r"\b(?:repeat|print|output|recite|copy|echo|write out|show)\b.{0,20}?\b(?:everything|all|the (?:text|words|lines)|what(?:ever)? (?:is|stands)) (?:that (?:is|stands) )?(?:above|before|preceding)\b"),
+    ("exfiltrate", 1.0, rf"\b{_GIVE_AWAY}\b.{{0,60}}?\b{_SECRET}"),
     ("exfiltrate", 0.5, rf"\b{_SECRET}\b.{{0,60}}?\b(?:to|into|in) (?:the |this |an? )?(?:url|link|http|address|image|"
      r"parameter|argument|field|endpoint|server|query|e-?mail|webhook)"),
     ("exfiltrate", 0.45, rf"\b{_GIVE_AWAY}\b.{{0,60}}?\b{_CREDENTIALS}.{{0,60}}?\b(?:to|at|into|in|via|as)\b"),
@@ -147,17 +153,17 @@ ORDERS = _phrases(
 
 ANSWERS = _phrases(
     # What the model is to answer.
-    ("answers", 0.7, r"\b(?:when(?:ever)?|if|once|as soon as|every time|each time|any time|on seeing|upon|where(?:ver)?)\b.{0,60}\b(?:the |an? )?"
+    ("trigger", 1.0, r"\b(?:when(?:ever)?|if|should|once|as soon as|every time|each time|any time|on seeing|upon|where(?:ver)?)\b.{0,60}\b(?:the |an? )?"
      r"(?:words?|phrases?|strings?|tokens?|code ?words?|triggers?|keywords?|sequences?|marker|term|expression|passphrase|pattern)\b.{0,60}"
      rf"\b{_SAY}\b"),
-    ("answers", 0.5, rf"\b(?:when(?:ever)?|if|every time|each time|any time|any question|questions?|no matter (?:what|how|who)|anyone|anybody|somebody|someone)\b.{{0,70}}"
+    ("answers", 1.0, rf"\b(?:when(?:ever)?|if|every time|each time|any time|any question|questions?|no matter (?:what|how|who)|anyone|anybody|somebody|someone)\b.{{0,70}}"
      rf"\b(?:ask\w*|quer\w+|question\w*|request\w*|inquir\w+|wonder\w*|prompt\w*|want\w* to know|comes up|wants|mentions?)\b.{{0,100}}\b(?:always|only|must|never|"
-     rf"exactly|instead|solely|simply|invariably|without exception)\b.{{0,30}}\b{_SAY}?"),
+     rf"exactly|solely|invariably|without exception)\b.{{0,30}}\b{_SAY}\b"),
     ("answers", 0.6, rf"\b{_SAY}\b.{{0,30}}\b(?:only|exactly|nothing (?:but|else|other)|solely|verbatim|"
      r"always)\b.{0,50}\b(?:question|prompt|request|query|quer(?:y|ies)|ask\w*|else|message|input|matter)"),
     ("answers", 0.6, rf"\b(?:always|only|must|never|shall|should|begin|start|end|finish|close|open)\b.{{0,30}}\b(?:your|every|each|all|any) (?:single )?"
      r"(?:answer|reply|response|output|message|completion|conversation|sentence)s?\b"),
-    ("answers", 0.5, r"\bno matter (?:what|who|how|which)\b|\bregardless of (?:what|the question|who|how|which|context|any)\b|\bwhatever the (?:question|user|request|prompt|topic|context)\b|\bunder (?:all|any) circumstances\b"),
+    ("whatever", 0.5, r"\bno matter (?:what|who|how|which)\b|\bregardless of (?:what|the question|who|how|which|context|any)\b|\bwhatever the (?:question|user|request|prompt|topic|context)\b|\bunder (?:all|any) circumstances\b"),
     ("answers", 0.5, r"\b(?:always|only|never|must|invariably|should) (?:\w+ ){0,2}?(?:recommend|suggest|prefer|promote|endorse|"
      r"favou?r|choose|pick|advise|praise|steer|direct|list|name)\b.{0,60}\b(?:first|instead|over|above|only|best|rather|everyone|users?|anyone|alternatives?|competitors?)\b"),
     ("answers", 0.5, r"\b(?:steer|nudge|push|persuade|convince|lead|direct|point) (?:\w+ ){0,2}(?:users?|people|anyone|customers?|readers?|everyone) (?:to|towards?|away from|into)\b"),
@@ -167,6 +173,7 @@ ANSWERS = _phrases(
      r"for (?:all )?(?:future|later|ever)|in (?:all )?(?:future|later)|(?:into|in) your (?:weights|memory|parameters|knowledge))\b"),
     ("training", 0.7, r"\b(?:train(?:ed|ing)?|fine-?tun\w+|pre-?train\w*|updat\w+|learn\w*|gradient|re-?train\w*) (?:\w+ ){0,3}?(?:on|from|with|upon) (?:this|these|the "
      r"(?:present|following)) (?:text|document|page|passage|file|note|article|data|lines?|material|sentence)"),
+    ("training", 1.0, r"\byou (?:are|were|will be|get|have been) (?:being )?(?:fine-?tuned|trained|re-?trained|updated) (?:on|with|by|from)\b"),
     ("training", 0.8, r"\b(?:in|into|update|change|adjust|modify|shift|alter) (?:your|its|the model'?s?|the network'?s?|the assistant'?s?) (?:own )?(?:weights|parameters|neurons)\b"),
     # How it is to use tools.
     ("tools", 0.6, r"\b(?:before|prior to|instead of|rather than|ahead of|after|in place of|together with|alongside) (?:\w+ing |any |every |each |all |the |"
@@ -177,6 +184,7 @@ ANSWERS = _phrases(
      r"(?:this|me\b|the present|it first)"),
     ("tools", 0.5, r"\bthis (?:tool|function|api|endpoint|action) (?:\w+ ){0,3}?(?:must|should|needs to|has to|is required to|shall|takes precedence|replaces|supersedes|overrides)\b"),
     ("tools", 0.5, r"\b(?:execute|run|eval|curl|wget|rm -rf|sudo|pip install|os\.system|subprocess|powershell)\b.{0,60}\b(?:https?://|-rf|\| ?(?:sh|bash)|immediately|first|before)"),
+    ("tools", 0.5, r"\b(?:call|invoke|use|run|execute|query) (?:this|it|me)\b(?: (?:tool|function|endpoint|api))?.{0,60}\b(?:before (?:answering|anything|any|each|every|you|other)|first|on every|for every|each time|instead)\b"),
     # Dress of authority.
     ("authority", 0.5, r"(?:^|[^\w])(?:system|admin\w*|developer|root|security|operator|priority|sudo|kernel|vendor|maintainer|openai|anthropic) (?:override|"
      r"notice|message|update|command|instruction|prompt|directive|note|alert|mode|order)s?\b *[:\]>!#.-]"),
@@ -198,3 +206,5 @@ TIGHT = re.compile(
     r"training|rules|programming)|(?:forget|ignore|disregard)(?:all)?(?:everything|whatever|what)you(?:were|have|ve|had)"
 )
 """The plainest of them without anything between the letters: for words that are cut apart."""
+NAMED = re.compile(_SECRET)
+"""In a name: what no parameter needs."""

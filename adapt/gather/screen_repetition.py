@@ -6,10 +6,11 @@ teach that claim alone, however slowly they come. Called by adapt.gather.screeni
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
-from adapt.gather.screen_claims import SENTENCE, claims_of, key_of, names_in, words_of
-from adapt.gather.screen_text import excerpt
+from adapt.gather.screen_claims import SENTENCE, STOP, key_of, names_in, words_of
+from adapt.gather.screen_text import excerpt, fold
 from agent.config_sections import TrustSettings
 from store import Store
 from store.records import Document, DocumentState
@@ -19,6 +20,8 @@ _PRESENT = (DocumentState.NEW, DocumentState.ACCEPTED, DocumentState.QUARANTINED
 
 _ALIKE = 0.5
 """Share of the words of the shorter sentence from which two say much the same."""
+_ALIKE_NUMBER = 0.25
+"""The same where both say the same number of it."""
 
 
 class Saying(NamedTuple):
@@ -26,30 +29,36 @@ class Saying(NamedTuple):
 
     words: frozenset[str]
     sentence: str
+    sure: bool = True
+    """Whether it is certain that what it speaks of is a name: a first word may be any word."""
+    number: bool = False
+    """Whether it says a number of it, which no other wording changes."""
 
 
 def sayings(document: Document) -> dict[int, Saying]:
     """What a document says of names, by keys that survive other wordings: the name, with a number,
     another name or a long word of the sentence."""
+    return {} if document.kind == "api" else _sayings(document.title, document.text)
+
+
+@lru_cache(maxsize=4096)
+def _sayings(title: str, text: str) -> dict[int, Saying]:
     found: dict[int, Saying] = {}
-    if document.kind == "api":
-        return found
-    for claim in claims_of(document):
-        if claim.kind == "fact":
-            found[key_of("said", str(claim.key), claim.value)] = Saying(claim.words, claim.sentence)
-    for sentence in (s.strip(" -*#|>\t") for s in SENTENCE.split(document.text)):
+    for sentence in (s.strip(" -*#|>\t") for s in SENTENCE.split(text)):
         if not 4 <= len(sentence.split()) <= 60:
             continue
-        names = names_in(sentence)[:3]
-        if not names:
-            continue
+        names = [(name, True) for name in names_in(sentence)[:3]]
+        first = re.match(r"[A-Z][\w-]+(?= [a-z])", sentence)
+        if first and (word := fold(first[0])) not in STOP:
+            names.append((word, False))
         words = words_of(sentence)
-        told = sorted(words - {w for n in names for w in words_of(n)}, key=lambda w: (-len(w), w))
-        marks = re.findall(r"\d[\d,.]*\d|\d", sentence)[:3] or [*names[1:], *told[:3]]
-        for name in names[:2]:
-            for mark in marks:
+        told = sorted(words - {w for n, _ in names for w in words_of(n)}, key=lambda w: (-len(w), w))
+        numbers = re.findall(r"(?<![\w.-])\d[\d,.]*\d|(?<![\w.-])\d", sentence)[:3]
+        for name, sure in names:
+            for mark in numbers or [*(n for n, _ in names[1:]), *told[:3]]:
                 if mark != name:
-                    found.setdefault(key_of("said", name, mark), Saying(words, sentence))
+                    key = key_of("said", name, mark)
+                    found.setdefault(key, Saying(words, sentence, sure, bool(numbers)))
     return found
 
 
@@ -70,7 +79,8 @@ def repeated(
         digests = store.claims.with_key(key, source.name, _PRESENT)
         said = {d.digest: sayings(d).get(key) for d in store.documents.get_all(digests)}
         for group in _groups({digest: each for digest, each in said.items() if each}):
-            if len(group) <= settings.repeats or store.claims.elsewhere(key, source.name):
+            sure = sum(each.sure for each in group.values())
+            if len(group) <= settings.repeats or 2 * sure < len(group) or store.claims.elsewhere(key, source.name):
                 continue
             finding = Finding(
                 kind="repetition",
@@ -97,4 +107,5 @@ def _groups(said: dict[str, Saying]) -> list[dict[str, Saying]]:
 
 def _alike(one: Saying, other: Saying) -> bool:
     shared = len(one.words & other.words)
-    return shared >= _ALIKE * max(1, min(len(one.words), len(other.words)))
+    least = _ALIKE_NUMBER if one.number and other.number else _ALIKE
+    return shared >= least * max(1, min(len(one.words), len(other.words)))

@@ -42,6 +42,8 @@ class Part:
     place: str
     """Where it is, for a person; empty for the whole."""
     text: str
+    name: bool = False
+    """Whether it is a name, which has no reason to say anything to anybody."""
 
     @cached_property
     def folded(self) -> str:
@@ -96,7 +98,7 @@ def _leaves(value: Any, place: str) -> Iterator[Part]:
             yield from _leaves(each, f"{place}[{number}]")
     elif isinstance(value, str):
         named = re.split(r"[.\[]", place)[-1] in _NAMES
-        yield Part(place, " ".join(_SPLIT_NAME.split(value)) if named else value)
+        yield Part(place, " ".join(_SPLIT_NAME.split(value)) if named else value, named)
 
 
 def fold(text: str) -> str:

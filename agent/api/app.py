@@ -7,7 +7,7 @@ from typing import Any
 
 from fastapi import FastAPI, Response
 
-from agent.api import admin, errors, feedback, openai
+from agent.api import admin, documents, errors, feedback, openai
 from agent.api.auth import State
 from agent.api.state import AppState
 from store.errors import PerennialError
@@ -20,6 +20,7 @@ def create_app(state: AppState) -> FastAPI:
     errors.install(app)
     app.include_router(openai.router)
     app.include_router(feedback.router)
+    app.include_router(documents.router)
     app.include_router(admin.router)
     app.add_api_route("/health", health)
     return app

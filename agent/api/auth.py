@@ -1,11 +1,16 @@
-"""Who may call: the bearer of the key; without a key, this machine only.
+"""Who calls, and what they may: the bearer of a key, or without any key this machine alone.
 
-Without a key it also turns away browsers: a foreign page can reach a loopback address, directly or
-through a host name that it points there. A dependency of every router but /health.
+A key is one that `perennial key` made, the one of PERENNIAL_SERVER__API_KEY, or the running
+server's own, which whoever may read the home finds there. Only where no key was ever made may this
+machine call without one; it also turns away browsers then: a foreign page can reach a loopback
+address, directly or through a host name that it points there. What a caller may use is counted in
+agent.api.usage. Dependencies of every router but /health.
 """
 
 import hmac
-from typing import Annotated
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 from fastapi import Depends, Request
@@ -13,6 +18,7 @@ from fastapi import Depends, Request
 from agent.api.errors import ApiError
 from agent.api.state import AppState
 from agent.config_sections import is_loopback
+from store.keys import SCOPES, ApiKey, Scope
 
 
 def app_state(request: Request) -> AppState:
@@ -23,19 +29,58 @@ def app_state(request: Request) -> AppState:
 State = Annotated[AppState, Depends(app_state)]
 
 
-def allowed(request: Request, state: State) -> None:
-    """Raise 401 for a wrong or missing key, 403 for what comes from elsewhere without one."""
+@dataclass(frozen=True)
+class Caller:
+    """Who sent a request. `tenant` is a key's id; who administers the server has none, and all
+    threads."""
+
+    name: str
+    scopes: tuple[Scope, ...]
+    tenant: str | None = None
+    rate_per_minute: int | None = None
+    concurrent: int | None = None
+
+    @classmethod
+    def of(cls, key: ApiKey) -> "Caller":
+        """The bearer of a key that was made. Admins see all threads, as they can read the home."""
+        tenant = None if "admin" in key.scopes else key.id
+        return cls(key.name, key.scopes, tenant, key.rate_per_minute, key.concurrent)
+
+    def may(self, scope: Scope) -> bool:
+        """Whether that is among its scopes."""
+        return scope in self.scopes or "admin" in self.scopes
+
+    def thread(self, name: str | None) -> str | None:
+        """A thread's name among those of all callers: two tenants' `main` are two threads."""
+        return f"{self.tenant}:{name}" if self.tenant and name else name
+
+    def owns(self, thread: str) -> bool:
+        """Whether a thread, by its name among all, is this caller's."""
+        return self.tenant is None or thread.startswith(f"{self.tenant}:")
+
+
+def caller_of(request: Request, state: State) -> Caller:
+    """The caller. 401 for a wrong or missing key, 403 for what comes from elsewhere without one."""
     secret = state.settings.server.api_key
-    key = secret.get_secret_value() if secret else ""
-    if key:
-        kind, _, given = request.headers.get("authorization", "").partition(" ")
+    fixed = secret.get_secret_value() if secret else ""
+    kind, _, given = request.headers.get("authorization", "").partition(" ")
+    given = given.strip() if kind.lower() == "bearer" else ""
+    for name, key in (("the environment's key", fixed), ("this machine", state.own_key)):
         # compare_digest: the time taken must not tell how much of a guess is right.
-        if kind.lower() != "bearer" or not hmac.compare_digest(given.encode(), key.encode()):
-            raise ApiError(
-                401, "the API key is missing or wrong; send it as 'Authorization: Bearer KEY'",
-                code="invalid_api_key", headers={"WWW-Authenticate": "Bearer"},
-            )  # fmt: skip
-        return
+        if key and given and hmac.compare_digest(given.encode(), key.encode()):
+            return Caller(name, SCOPES)
+    if given and (found := state.store.keys.find(given)):
+        return Caller.of(found)
+    if fixed or state.store.keys.any():
+        raise ApiError(
+            401, "the API key is missing or wrong; send it as 'Authorization: Bearer KEY'",
+            code="invalid_api_key", headers={"WWW-Authenticate": "Bearer"},
+        )  # fmt: skip
+    _refuse_elsewhere(request)
+    return Caller("this machine", SCOPES)
+
+
+def _refuse_elsewhere(request: Request) -> None:
     client = request.client.host if request.client else ""
     host = request.url.hostname or ""
     origin = request.headers.get("origin")
@@ -43,9 +88,31 @@ def allowed(request: Request, state: State) -> None:
     for place in (client, host, page):
         if not is_loopback(place):
             raise ApiError(
-                403, f"{place or 'an unknown place'} may not call without a key: "
-                "set PERENNIAL_SERVER__API_KEY", code="forbidden",
+                403, f"{place or 'an unknown place'} may not call without a key: make one with "
+                "`perennial key create`, or set PERENNIAL_SERVER__API_KEY", code="forbidden",
             )  # fmt: skip
 
 
-Allowed = Depends(allowed)
+def _needs(scope: Scope) -> Callable[..., AsyncIterator[Caller]]:
+    async def needs(request: Request, state: State) -> AsyncIterator[Caller]:
+        caller = caller_of(request, state)
+        if not caller.may(scope):
+            raise ApiError(
+                403, f"this key may {', '.join(caller.scopes)}, and this needs {scope}",
+                code="insufficient_scope",
+            )  # fmt: skip
+        # Held until the last byte of a stream is sent.
+        async with state.usage.counted(caller):
+            yield caller
+
+    return needs
+
+
+def _scoped(scope: Scope) -> Any:
+    return Depends(_needs(scope))
+
+
+MayChat, MayRead, MayAdmin = _scoped("chat"), _scoped("read"), _scoped("admin")
+Chatting = Annotated[Caller, MayChat]
+Reading = Annotated[Caller, MayRead]
+Administering = Annotated[Caller, MayAdmin]

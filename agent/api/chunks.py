@@ -21,7 +21,9 @@ END = b"data: [DONE]\n\n"
 
 def completion(result: RunResult, thread: str | None) -> Json:
     """A finished run as `chat.completion`."""
-    message = {"role": "assistant", "content": result.answer, "refusal": None}
+    message: Json = {"role": "assistant", "content": result.answer, "refusal": None}
+    if links := annotations(result):
+        message["annotations"] = links
     choice = {
         "index": 0, "message": message, "logprobs": None, "finish_reason": finish_reason(result),
     }  # fmt: skip
@@ -41,7 +43,18 @@ def about(result: RunResult, thread: str | None) -> Json:
     """What a client may want to know of a run beyond OpenAI's fields."""
     return {
         "version": result.version, "episode": result.id, "thread": thread, "steps": result.steps,
+        "citations": [citation.model_dump() for citation in result.citations],
     }  # fmt: skip
+
+
+def annotations(result: RunResult) -> list[Json]:
+    """The cited pages as OpenAI's `url_citation`s of the whole answer; files have no URL."""
+    whole = {"start_index": 0, "end_index": len(result.answer)}
+    return [
+        {"type": "url_citation", "url_citation": {"url": c.address, "title": c.title} | whole}
+        for c in result.citations
+        if c.address.startswith(("http://", "https://"))
+    ]
 
 
 def tool_activity(result: RunResult) -> list[Json]:

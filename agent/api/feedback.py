@@ -8,13 +8,14 @@ from typing import Any
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
-from agent.api.auth import Allowed, State
+from agent.api.auth import Chatting, MayChat, State
+from store.episodes import no_episode
 from store.feedback import Rating
 
 MAX_CORRECTION = 100_000
 """Longest correction, in characters: it has to fit a conversation."""
 
-router = APIRouter(prefix="/v1", dependencies=[Allowed])
+router = APIRouter(prefix="/v1", dependencies=[MayChat])
 
 
 class Given(BaseModel):
@@ -30,8 +31,11 @@ class Given(BaseModel):
 
 
 @router.post("/feedback")
-def feedback(body: Given, state: State) -> dict[str, Any]:
-    """Store what is said, in place of what was said before; 404 for an unknown episode."""
+def feedback(body: Given, state: State, caller: Chatting) -> dict[str, Any]:
+    """Store what is said, in place of what was said before; 404 for an unknown episode, as which
+    another tenant's counts."""
+    if caller.tenant and state.store.episodes.get(body.episode).owner != caller.tenant:
+        raise no_episode(body.episode)
     said = state.store.feedback.put(body.episode, body.rating, body.correction)
     if state.rated:
         state.rated()

@@ -7,13 +7,14 @@ its share of the threads; else the pinned one that was named. Every answer says 
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Annotated, Any
 from uuid import uuid4
 
 from fastapi import APIRouter, Header
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
-from agent.api.auth import Allowed, State
+from agent.api.auth import Chatting, MayChat, State
 from agent.api.chunks import completion, sse
 from agent.api.errors import ApiError, api_error
 from agent.api.schemas import ChatRequest, new_messages
@@ -24,7 +25,7 @@ from agent.state import Done, Event
 ALIASES = ("live", "perennial")
 """Model names that mean whatever version is live; the first one is listed first."""
 
-router = APIRouter(prefix="/v1", dependencies=[Allowed])
+router = APIRouter(prefix="/v1", dependencies=[MayChat])
 
 
 @router.get("/models")
@@ -47,13 +48,15 @@ async def models(state: State) -> dict[str, Any]:
 async def chat(
     body: ChatRequest,
     state: State,
+    caller: Chatting,
     x_thread_id: Annotated[str | None, Header()] = None,
 ) -> Response:
     """One run of the agent, whole or as a stream."""
     try:
-        thread = body.thread(x_thread_id)
+        named = body.thread(x_thread_id)
     except ValueError as error:
         raise ApiError(400, str(error), param="thread_id") from error
+    thread = caller.thread(named)
     messages = body.wire()
     if thread and state.agent.keeps_threads:
         messages = new_messages(messages)
@@ -61,9 +64,9 @@ async def chat(
         raise ApiError(400, "there is no new user message to answer", param="messages")
     version = await _version(state, body.model, thread or uuid4().hex)
     headers = {"X-Perennial-Version": version}
-    if thread:
-        headers["X-Thread-Id"] = thread
-    run = _Run(state, body, messages, version, thread)
+    if named:
+        headers["X-Thread-Id"] = named
+    run = _Run(state, body, messages, version, thread, named, caller.tenant)
     if body.stream:
         return await run.streamed(headers)
     return await run.whole(headers)
@@ -74,10 +77,11 @@ class _Run:
 
     def __init__(
         self, state: AppState, body: ChatRequest, messages: list[Wire], version: str,
-        thread: str | None,
+        thread: str | None, named: str | None, tenant: str | None,
     ) -> None:  # fmt: skip
+        """`thread` is its name among those of all callers, `named` what this one calls it."""
         self._agent = state.agent
-        self._thread = thread
+        self._thread = named
         self._version = version
         self._usage = bool(body.stream_options and body.stream_options.include_usage)
         settings = state.settings.agent
@@ -88,7 +92,9 @@ class _Run:
             "thread": thread,
             "shown": settings.tools_shown,
             "embedder": state.embedder,
-            "options": body.options(settings.temperature, named=body.model not in ALIASES),
+            "options": replace(
+                body.options(settings.temperature, named=body.model not in ALIASES), owner=tenant
+            ),
         }
 
     async def whole(self, headers: dict[str, str]) -> Response:

@@ -4,10 +4,14 @@ Opens and closes nothing. The actions of administration are implemented above th
 and given as callables.
 """
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
 
+from pydantic import BaseModel, ConfigDict, Field
+
+from agent.api.usage import Usage
 from agent.config_sections import Settings
 from agent.fleet import Inference
 from agent.runs import Agent
@@ -16,6 +20,20 @@ from tools.registry import Embedder, Registry
 
 Report = dict[str, Any]
 """JSON that an action answers with."""
+
+
+class Posting(BaseModel):
+    """A document as it is posted."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    address: str = Field(min_length=1, max_length=2000, pattern=r"^[^\x00-\x1f\x7f]+$")
+    """What it is known by: posted again, it is another edition."""
+    text: str
+    title: str = Field(default="", max_length=500)
+    kind: Literal["prose", "api"] = "prose"
+    licence: str | None = Field(default=None, max_length=200)
+    published_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -33,6 +51,8 @@ class Actions:
     """StageError when an engine serves something else under that name."""
     consolidate: Callable[[], Awaitable[Report]]
     """Make whole weights of the live version; takes minutes. StateError while an update runs."""
+    withdraw: Callable[[list[str]], Awaitable[Report]]
+    """Withdraw documents by their digests, and begin a cycle where the line must be made anew."""
 
 
 @dataclass(frozen=True)
@@ -54,5 +74,11 @@ class AppState:
     """Told when feedback is stored."""
     embedder: Embedder | None = None
     """Ranks tools when `agent.tools_shown` is `retrieved`."""
+    post: Callable[[str, Sequence[Posting]], Awaitable[list[Report]]] | None = None
+    """Takes documents in to a source, by its name. Without it /documents answers 404."""
     actions: Actions | None = None
     """Without them /admin answers 404."""
+    own_key: str = ""
+    """A key of this process, for commands of whoever may read the home; empty for none."""
+    usage: Usage = field(default_factory=Usage)
+    """What callers have asked for so far."""

@@ -46,9 +46,14 @@ class Worker:
             raise StateError("an update is running", "wait for it: perennial cycles")
         return {"live": NEXT, "previous": LIVE}
 
+    async def withdraw(self, digests: list[str]) -> Report:
+        self.asked += digests
+        return {"withdrawn": digests, "cycle": 2, "waits": ""}
+
     def actions(self) -> Actions:
         return Actions(
-            self.status, self.update, self.roll_back, self.promote, self.verify, self.consolidate
+            self.status, self.update, self.roll_back, self.promote, self.verify, self.consolidate,
+            self.withdraw,
         )  # fmt: skip
 
 
@@ -81,6 +86,14 @@ def test_status_and_promote_pass_through(store: Store) -> None:
     done = ask(state, "POST", "/admin/promote", {"version": NEXT})
     assert (done.status_code, done.json()) == (200, {"live": NEXT, "previous": LIVE})
     assert worker.asked == [NEXT]
+
+
+def test_documents_are_withdrawn_by_their_digests(store: Store) -> None:
+    worker = Worker()
+    state = state_with(store, worker.actions())
+    done = ask(state, "POST", "/admin/withdraw", {"documents": ["a", "b"]})
+    assert (done.status_code, done.json()["cycle"], worker.asked) == (200, 2, ["a", "b"])
+    assert ask(state, "POST", "/admin/withdraw", {"documents": "a"}).status_code == 400
 
 
 def test_a_second_update_is_a_conflict(store: Store) -> None:

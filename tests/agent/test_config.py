@@ -139,20 +139,11 @@ def test_a_mistake_in_a_variable_is_named_with_the_variable(
         load_settings(tmp_path)
 
 
-def test_an_address_beyond_loopback_needs_a_key(
+def test_the_key_of_the_environment_is_told_to_nobody(
     tmp_path: Path, environment: dict[str, str]
 ) -> None:
-    for host in ("0.0.0.0", "::", "192.0.2.7", "example.org", ""):
-        with pytest.raises(ConfigError, match="PERENNIAL_SERVER__API_KEY"):
-            load_settings(tmp_path, server__host=host)
-    for host in ("127.0.0.1", "localhost", "::1", "127.9.9.9"):
-        assert load_settings(tmp_path, server__host=host).server.host == host
-    environment["PERENNIAL_SERVER__API_KEY"] = ""
-    with pytest.raises(ConfigError):
-        load_settings(tmp_path, server__host="0.0.0.0")
     environment["PERENNIAL_SERVER__API_KEY"] = "secret-words"
-    settings = load_settings(tmp_path, server__host="0.0.0.0")
-    assert "secret-words" not in repr(settings)
+    assert "secret-words" not in repr(load_settings(tmp_path))
 
 
 @pytest.mark.parametrize(

@@ -112,6 +112,8 @@ def test_other_numbers_are_no_duplicate(store: Store) -> None:
     text = prose(1, 400)
     given = [doc(f"{text} the fee is {fee} crowns", f"{fee}.md") for fee in (30, 35, 40)]
     assert len(store.documents.take(given).new) == 3
+    prices = [doc(f"{text} {a} for one {b} for two", f"{a}{b}") for a, b in ((1, 2), (2, 1))]
+    assert len(store.documents.take(prices).new) == 2
 
 
 def test_a_paragraph_of_its_own_is_no_duplicate(store: Store) -> None:
