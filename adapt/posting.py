@@ -9,7 +9,8 @@ from adapt.gather.posted import Posted
 from adapt.gather.protocol import Draft
 from adapt.gather.taking import Told
 from adapt.gather.visit import visit
-from agent.api.state import Posting, Report
+from agent.api.postings import Posting
+from agent.api.state import Report
 from agent.config import Settings
 from store import Store
 from store.errors import StateError, UserError
