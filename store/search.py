@@ -26,7 +26,7 @@ from store.tables import documents, unpack
 Progress = Callable[[int], None]
 _ASKED = 20
 """Passages that each index is asked for at least: what one of them alone finds has a chance."""
-_PATIENCE_S = 2.0
+_PATIENCE_S = 3.0
 """How long a search may embed what is new; the rest is found by its words until then."""
 _NOTHING = (-1, "")
 """Where an index of words begins."""
@@ -70,7 +70,7 @@ class Search:
         if self._catching_up.acquire(blocking=False):
             # Else another thread is at it: who asks need not wait for all that is new.
             try:
-                self._follow_vectors(None, time.monotonic() + _PATIENCE_S)
+                self._follow_vectors(None, _PATIENCE_S)
             finally:
                 self._catching_up.release()
         asked = max(_ASKED, 4 * k)
@@ -160,8 +160,10 @@ class Search:
                 if rows:
                     self._keywords.followed(rows[-1].changed, rows[-1].digest)
 
-    def _follow_vectors(self, progress: Progress | None, until: float | None) -> int:
+    def _follow_vectors(self, progress: Progress | None, patience: float | None) -> int:
         self._check_index()
+        # From here on: opening Chroma alone may take as long.
+        until = None if patience is None else time.monotonic() + patience
         changed = 0
         # One document at a time, so that a kill loses the work on one at most.
         while behind := self._behind():
