@@ -12,7 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from agent.api.auth import MayAdmin, State
 from agent.api.errors import ApiError
-from agent.api.state import Posting, Report
+from agent.api.postings import Posting
+from agent.api.state import Report
 
 MAX_DOCUMENTS = 1000
 """Most documents of one request."""

@@ -6,11 +6,9 @@ and given as callables.
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
-
+from agent.api.postings import Posting
 from agent.api.usage import Usage
 from agent.config_sections import Settings
 from agent.fleet import Inference
@@ -20,20 +18,6 @@ from tools.registry import Embedder, Registry
 
 Report = dict[str, Any]
 """JSON that an action answers with."""
-
-
-class Posting(BaseModel):
-    """A document as it is posted."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    address: str = Field(min_length=1, max_length=2000, pattern=r"^[^\x00-\x1f\x7f]+$")
-    """What it is known by: posted again, it is another edition."""
-    text: str
-    title: str = Field(default="", max_length=500)
-    kind: Literal["prose", "api"] = "prose"
-    licence: str | None = Field(default=None, max_length=200)
-    published_at: datetime | None = None
 
 
 @dataclass(frozen=True)
