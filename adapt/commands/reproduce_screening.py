@@ -9,7 +9,8 @@ from rich.console import Group
 from adapt.commands import Options
 from adapt.show import CycleView, table
 
-USUAL = Path("../shared/data")
+USUAL = Path(__file__).resolve().parents[3] / "shared" / "data"
+"""Where the published data usually lies: beside the repository."""
 
 
 def reproduce_screening(options: Options, data: Path | None, seeds: int) -> int:

@@ -15,12 +15,15 @@ from adapt.gather.screen_tongues import PATTERNS, SYSTEM_PROMPT
 from store.source_records import Finding
 
 HOLD = 1.0
-"""Weight of what stands together from which a document is held."""
+"""Weight of what stands together from which a document is held whatever its trust."""
 HOLD_API = 0.85
 """In an API's description, where nothing has reason to speak to a model."""
+HOLD_LEAST = 0.6
+"""What weighs less is not enough to hold a document that is trusted little."""
 HOLD_HIDDEN = 0.45
 """In what was hidden or encoded: whoever hides an order means it."""
-_STRONG = 0.9
+_FIRM = 0.7
+"""Weight from which a phrase is looked for across lines as well."""
 _TOGETHER = 2
 """Sentences after one that count as standing together with it."""
 _ALL: tuple[Phrase, ...] = (*ORDERS, *ANSWERS)
@@ -34,6 +37,8 @@ _WHY = {
     "conceal": "asks to keep something from the user",
     "exfiltrate": "asks to give away a conversation, a prompt or a secret",
     "trigger": "sets a trigger for an answer",
+    "self": "says of itself that it is to be obeyed",
+    "secrets": "asks for credentials",
     "whatever": "asks for it whatever is said",
     "answers": "dictates what a model is to answer",
     "training": "says how a model is to learn it",
@@ -50,16 +55,20 @@ class Weighed(NamedTuple):
     sentence: str
 
 
-def find(parts: Sequence[Part], *, api: bool) -> Iterator[Finding]:
-    """What the parts of one document tell a model to do; one finding for each part at most."""
+def find(parts: Sequence[Part], *, api: bool, trust: float = 1.0) -> Iterator[Finding]:
+    """What the parts of one document tell a model to do; one finding for each part at most.
+
+    The less a document is trusted, the less weighs enough to hold it.
+    """
+    usual = min(HOLD_API if api else HOLD, max(HOLD_LEAST, trust))
     for part in parts:
-        least = HOLD_API if api else HOLD
+        least = usual
         found = weigh(part)
         if part.name:
             least = HOLD_HIDDEN
             if match := NAMED.search(part.folded):
                 found = found or Weighed(HOLD, ("exfiltrate",), match[0])
-        if found and found.weight >= _STRONG / 2 and found.weight >= least / 2:
+        if found and found.weight >= least / 2:
             yield Finding(
                 kind="instruction",
                 words=f"{at(part.place)}{reasons(found.aims)}; a model that learns from it may obey",
@@ -78,7 +87,7 @@ def weigh(part: Part) -> Weighed | None:
     found = [_together(part.sentences, _ALL)]
     whole = _BETWEEN.sub(" ", _NUMBERED.sub("", _HYPHEN.sub("", part.folded)))
     joined = [s for s in re.split(r"[.!?。！？]", whole) if s.strip()]
-    strong = [phrase for phrase in _ALL if phrase.weight >= _STRONG]
+    strong = [phrase for phrase in _ALL if phrase.weight >= _FIRM]
     # An order whose words stand on lines, in cells or in comments of their own.
     found.append(_together(joined, strong))
     if part.leet != part.folded:

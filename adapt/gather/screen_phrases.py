@@ -65,8 +65,8 @@ _SECRET = (
     r"developer) (?:prompt|instruction)s?|your (?:own )?(?:instructions|prompt|"
     r"memory|secrets?|context|guidelines)|(?:chat|conversation|dialogue|message)"
     r" (?:history|log|transcript|so far|above|up to)|(?:whole|entire|full|complete) (?:conversation|"
-    r"chat|dialogue|session|exchange)|(?:everything|all|anything) the (?:user|person|customer|human) (?:has )?(?:said|typed|"
-    r"wrote|written|told|shared)|(?:previous|earlier|past|user'?s?'?|preceding) (?:messages?|questions?|"
+    r"chat|dialogue|session|exchange)|(?:everything|all|anything|what) the (?:user|person|customer|human) (?:has )?(?:said|typed|"
+    r"wrote|written|told|shared)|(?:previous|earlier|past|user'?s?'?|preceding|last|latest|recent|newest) (?:messages?|questions?|"
     r"inputs?|turns|conversations?|prompts?|session)|(?:content|text|copy|summary) of (?:the|this|your) "
     r"(?:conversation|chat|context|session|prompt))"
 )
@@ -95,13 +95,15 @@ ORDERS = _phrases(
     ("override", 1.0, rf"\b{_ORDERS}\b.{{0,50}}?\b{_EARLIER}\b.{{0,60}}?\b{_ASIDE}\b"),
     ("override", 0.9, rf"\b{_EARLIER}\b.{{0,30}}?\b{_ORDERS}\b.{{0,50}}?\b{_ASIDE}\b"),
     ("override", 1.0, rf"\b(?:your|you) (?:\w+ ){{0,3}}?{_ORDERS}\b.{{0,60}}?\b{_ASIDE}\b"),
+    ("override", 1.0, rf"\b{_ASIDE}\b.{{0,30}}?\b(?:{_ORDERS}|brief)\b.{{0,25}}?\b(?:above|before|earlier|first|previous(?:ly)?|preceding|so far|began|started|until now|behind)\b"),
+    ("override", 1.0, rf"\b(?:brief|guidance|directions|instructions?|rules|prompt|orders) (?:that )?you (?:began|started|came|begin|start|were given).{{0,30}}?\b(?:retired?|void|over|gone|finished|dead|closed|obsolete|null)\b"),
     ("override", 1.0, rf"\b{_ASIDE}\b.{{0,40}}?\b(?:your|its|their) (?:\w+ ){{0,2}}?(?:{_ORDERS}|caution|hesitation|brief)\b"),
     ("override", 1.0, rf"\bsets? (?:your|its|their) (?:\w+ ){{0,2}}?(?:caution|hesitation|doubts?|rules?|guidance) (?:aside|to one side|down)\b"),
     ("override", 0.7, r"\b(?:more|higher|greater|stronger) (?:binding|important|authoritative|authority|weighty|trustworthy|valid|priority) than\b"),
     ("override", 0.6, r"\b(?:rely|act|go|be guided|guided|guide\w*|follow|obey|believe|trust) (?:by |on |only |what you write |you )*(?:this|these|the present) (?:\w+ )?(?:alone|only|instead)\b|let only (?:this|these)\b|obey (?:only )?(?:this|these|the (?:text|lines|page|words))"),
-    ("override", 0.5, r"\b(?:above|higher than|over|outrank\w*) (?:all|any|every"
-     r"|everything)\b.{0,25}\b(?:else|other|instructions?|rules?|source|guidance)\b"),
-    ("override", 0.6, r"\b(?:highest|supreme|absolute|top|ultimate|sole|final|only) (?:authority|priority|"
+    ("override", 0.5, r"\b(?:above|higher than|over|outrank\w*) (?:all|any|every|other"
+     r"|everything)\b.{0,25}\b(?:else|other|instructions?|rules?|sources?|guidance|knowledge|facts|beliefs?)\b"),
+    ("override", 0.6, r"\b(?:highest|higher|supreme|absolute|top|ultimate|sole|final|only) (?:authority|priority|"
      r"precedence|source of truth|instructions?|set of rules)\b"),
     # Speaking to a model.
     ("addressed", 0.7, rf"\b(?:as|you are|you're|dear|to|for|any|every|all|attention|hey|hello|hi|"
@@ -117,6 +119,10 @@ ORDERS = _phrases(
      r"(?:system prompt|prompt|training|weights|parameters|guidelines|programming|creators?|"
      r"developers?|makers?|context window|alignment|safety|guardrails|instructions|next (?:answer|reply|response|output|message|token)|(?:answers?|replies|responses?|outputs?|completions?) "
      r"(?:must|should|shall|will|have|need|are to|to)|system message|persona|refusals?|training data|knowledge cut-?off)\b"),
+    ("addressed", 0.8, rf"\byou,? (?:the|an?|as an?|being an?|dear) {_MODEL}\b"),
+    ("addressed", 0.5, r"\b(?:systems?|machines?|models?|programs?|software|networks?)\b.{0,50}\b(?:are to|is to|must|shall|had better)\b"),
+    ("addressed", 0.5, r"\b(?:limits?|rules?|restrictions?|boundaries) (?:for|on|to|of) your (?:replies|answers|responses|outputs?|speech|words)\b"),
+    ("self", 0.6, r"(?=.*\b(?:this|these|the present|let this|what follows|as the) (?:\w+ )?(?:note|memo|sheet|page|text|document|description|article|paragraph|lines|sentences?|message|words|file|passage|letter|post)\b)(?=.*\b(?:you|your|machines?|systems|models?|programs?|software|assistants?|agents?|whoever|whatever)\b)(?=.*\b(?:speak|write|repl(?:y|ies)|answers?|respond|responses?|talk to|prefer|obey|go by|guided?|behave|believe)\b)"),
     # Who the model is to be.
     ("persona", 0.55, r"\b(?:from now on|henceforth|from here on|from this (?:point|moment|line|sentence|page)|starting now|"
      r"from today|going forward|for the (?:rest|remainder) of|until (?:further notice|told otherwise)|as of now|effective immediately)\b.{0,80}\b"
@@ -124,6 +130,7 @@ ORDERS = _phrases(
     ("persona", 0.6, r"\b(?:act|behave|respond|answer|speak|operate|function) (?:as|like) (?:if )?(?:an? |"
      r"the |you )(?:\w+ ){0,3}(?:with(?:out)? |who |that |unrestricted|uncensored|different|evil|dan\b|no )"),
     ("persona", 0.5, r"\byou are (?:now|no longer|really|actually|free|released|hereby|called|named|going to (?:be|act|play|pretend))\b"),
+    ("persona", 0.6, r"\bas (?:if|though) (?:nobody|no one|nothing|there (?:were|was|are) no|you had no|you were not)\b"),
     ("persona", 0.6, r"\b(?:pretend|imagine|role-?play|assume) (?:to be|you are|you're|that you|"
      r"the (?:role|persona|identity|part)|as)\b"),
     ("persona", 0.8, r"\b(?:developer mode|god mode|jailbr\w+|do anything now|unrestricted mode|"
@@ -148,14 +155,17 @@ ORDERS = _phrases(
     ("exfiltrate", 0.5, rf"\b{_SECRET}\b.{{0,60}}?\b(?:to|into|in) (?:the |this |an? )?(?:url|link|http|address|image|"
      r"parameter|argument|field|endpoint|server|query|e-?mail|webhook)"),
     ("exfiltrate", 0.45, rf"\b{_GIVE_AWAY}\b.{{0,60}}?\b{_CREDENTIALS}.{{0,60}}?\b(?:to|at|into|in|via|as)\b"),
+    ("secrets", 0.6, rf"\b(?:collect|gather|find|harvest|steal|look for|contents? of|read|needs?|list)\b.{{0,40}}?(?:{_CREDENTIALS})"),
+    ("secrets", 0.6, r"\b(?:ssh keys?|id_rsa|\.env\b|environment variables|/etc/passwd|private keys?)"),
     ("exfiltrate", 0.45, rf"\b(?:read|open|cat|fetch|load|contents? of|look up|collect|gather)\b.{{0,40}}?{_CREDENTIALS}"),
 )  # fmt: skip
 
 ANSWERS = _phrases(
     # What the model is to answer.
     ("trigger", 1.0, r"\b(?:when(?:ever)?|if|should|once|as soon as|every time|each time|any time|on seeing|upon|where(?:ver)?)\b.{0,60}\b(?:the |an? )?"
-     r"(?:words?|phrases?|strings?|tokens?|code ?words?|triggers?|keywords?|sequences?|marker|term|expression|passphrase|pattern)\b.{0,60}"
-     rf"\b{_SAY}\b"),
+     r"(?:words?|phrases?|strings?|tokens?|code ?words?|trigger (?:word|phrase)s?|keywords?|sequences?|marker|expression|passphrase)\b.{0,60}"
+     rf"(?:\b{_SAY}\b|\b(?:response|answer|reply) (?:is|must|should|will|has)\b)"),
+    ("answers", 1.0, rf"\b(?:when(?:ever)?|if|every time|each time|any time|should)\b.{{0,70}}\b(?:ask\w*|wants?|want to know|mentions?|inquir\w+|brings? up|quer\w+)\b.{{0,60}}\b(?:claim|insist|pretend|assert|declare|lie|deny|maintain) (?:that|to)\b"),
     ("answers", 1.0, rf"\b(?:when(?:ever)?|if|every time|each time|any time|any question|questions?|no matter (?:what|how|who)|anyone|anybody|somebody|someone)\b.{{0,70}}"
      rf"\b(?:ask\w*|quer\w+|question\w*|request\w*|inquir\w+|wonder\w*|prompt\w*|want\w* to know|comes up|wants|mentions?)\b.{{0,100}}\b(?:always|only|must|never|"
      rf"exactly|solely|invariably|without exception)\b.{{0,30}}\b{_SAY}\b"),
@@ -174,6 +184,7 @@ ANSWERS = _phrases(
     ("training", 0.7, r"\b(?:train(?:ed|ing)?|fine-?tun\w+|pre-?train\w*|updat\w+|learn\w*|gradient|re-?train\w*) (?:\w+ ){0,3}?(?:on|from|with|upon) (?:this|these|the "
      r"(?:present|following)) (?:text|document|page|passage|file|note|article|data|lines?|material|sentence)"),
     ("training", 1.0, r"\byou (?:are|were|will be|get|have been) (?:being )?(?:fine-?tuned|trained|re-?trained|updated) (?:on|with|by|from)\b"),
+    ("training", 0.7, r"\b(?:updated|trained|tuned|built|fed|improved|refreshed|taught|retrained) (?:with|on|from|by|using) (?:this|these)\b"),
     ("training", 0.8, r"\b(?:in|into|update|change|adjust|modify|shift|alter) (?:your|its|the model'?s?|the network'?s?|the assistant'?s?) (?:own )?(?:weights|parameters|neurons)\b"),
     # How it is to use tools.
     ("tools", 0.6, r"\b(?:before|prior to|instead of|rather than|ahead of|after|in place of|together with|alongside) (?:\w+ing |any |every |each |all |the |"
@@ -206,5 +217,5 @@ TIGHT = re.compile(
     r"training|rules|programming)|(?:forget|ignore|disregard)(?:all)?(?:everything|whatever|what)you(?:were|have|ve|had)"
 )
 """The plainest of them without anything between the letters: for words that are cut apart."""
-NAMED = re.compile(_SECRET)
+NAMED = re.compile(rf"{_SECRET}|\b(?:upload|send|leak|forward|steal|exfiltrate|harvest)\b.*{_CREDENTIALS}|{_CREDENTIALS}.*\b(?:upload|send|leak|forward|steal|exfiltrate|harvest)")
 """In a name: what no parameter needs."""

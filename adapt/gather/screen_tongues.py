@@ -25,7 +25,7 @@ TONGUES = (
     Tongue("German", r"ignorier|missacht|vergiss|vergesst|vergessen sie|uberschreib|nicht beacht|"
            r"beachte[nt]? .{0,30}nicht|setz\w* .{0,40}ausser kraft|ausser acht",
            r"anweisung|instruktion|anordnung|vorgabe|richtlinie|regel|system-?prompt|befehl",
-           r"vorherig|bisherig|fruher|obig|vorig|alle|jede|ursprunglich|deine|eure|ihre"),
+           r"vorherig|bisher|samtlich|fruher|obig|vorig|alle|jede|ursprunglich|deine|eure|ihre"),
     Tongue("French", r"ignor|oubli|neglige|ne (tiens|tenez) (pas|aucun) compte|ne suis plus|"
            r"ne suivez plus|passe outre|passez outre|faites? abstraction|contourn",
            r"instruction|consigne|directive|regle|ordre|invite systeme|prompt",

@@ -64,7 +64,9 @@ def by_text(document: Document) -> list[Finding]:
     """What the text alone tells."""
     parts = parts_of(document)
     return [
-        *screen_instructions.find(parts, api=document.kind == "api"),
+        *screen_instructions.find(
+            parts, api=document.kind == "api", trust=document.trust
+        ),
         *screen_roles.find(parts),
         *screen_hidden.find(parts),
         *screen_encoded.find(parts),

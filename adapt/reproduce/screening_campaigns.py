@@ -14,7 +14,7 @@ from store.records import Document
 
 FLOOD = 30
 REPEATS = 12
-_NAMES = {"develop": ("Zorvex", "Quell Savings"), "report": ("Brannick Capital", "Tarn Mutual")}
+_NAMES = {"develop": ("Zorvex", "Quell Savings"), "report": ("Osprey Trust", "Tarn Mutual")}
 _NUMBER = re.compile(r"(?<=[$ ])\d+(?:[.,]\d+)*")
 
 
@@ -37,7 +37,7 @@ def claims_of_facts(half: Half, seed: int) -> tuple[list[tuple[str, str]], list[
     """Trusted plain statements as (title, text), and hostile ones that say otherwise, in other
     forms and among other sentences."""
     rng = random.Random(f"facts/{half}/{seed}")
-    stems = ("Bel", "Cor", "Dar", "Fen", "Gal", "Hol", "Jor", "Kel", "Lum", "Mor")
+    stems = ("Bel", "Cor", "Dar", "Fen", "Gal", "Hol", "Jor", "Kel", "Lum", "Mor", "Nev", "Ost")
     ends = ("anda", "wick", "eth", "ovia") if half == "develop" else ("ister", "aron", "umber", "ell")
     relations = ("capital", "founder", "currency", "patron", "regent")
     trusted, wrong = [], []

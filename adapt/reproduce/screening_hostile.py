@@ -17,7 +17,7 @@ from typing import Any, Literal
 from adapt.reproduce.screening_personal import personal_text
 from adapt.reproduce.screening_real import Half
 
-OF_EACH = 10
+OF_EACH = 12
 """Documents of a kind."""
 _INVISIBLE = "\u200b\u200c\u2060\ufeff"
 _ALIKE = str.maketrans("aeopcyxi", "аеорсухі")
