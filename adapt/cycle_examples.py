@@ -14,7 +14,7 @@ from adapt.superseding import superseded
 from adapt.writing.examples import examples_of
 from adapt.writing.writer import open_writer
 from store import Store
-from store.records import Document, Example, Split, digest_of
+from store.records import Document, DocumentState, Example, Split, digest_of
 
 
 async def synthesize_examples(context: Context, corpus: Outputs) -> Outputs:
@@ -26,7 +26,12 @@ async def synthesize_examples(context: Context, corpus: Outputs) -> Outputs:
     store = context.runtime.store
     snapshot = store.documents.get_snapshot(corpus["corpus"])
     outdated = store.superseded.outdated(snapshot.documents)
-    documents = [store.documents.get(d) for d in snapshot.documents if d not in outdated]
+    documents = [
+        document
+        for document in store.documents.get_all(d for d in snapshot.documents if d not in outdated)
+        # One may have been held or withdrawn since the corpus was put together.
+        if document.state is DocumentState.ACCEPTED
+    ]
     made, told = await _made(context, documents)
     store.examples.add(context.number, made)
     found = await asyncio.to_thread(

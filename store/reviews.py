@@ -5,7 +5,7 @@ one is found by adapt/gather. Called by adapt.gather, the command line and the s
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 from sqlalchemy import Connection, Select, func, insert, select, update
 
@@ -17,7 +17,6 @@ from store.records import DocumentState, utc_now
 from store.source_records import Finding, Review
 from store.tables import documents, moment, pack, reviews, unpack
 
-T = TypeVar("T", bound=tuple[Any, ...])
 Decision = Literal["accepted", "withdrawn"]
 _STATES = {"accepted": DocumentState.ACCEPTED, "withdrawn": DocumentState.WITHDRAWN}
 _HELD = frozenset({DocumentState.NEW, DocumentState.ACCEPTED, DocumentState.QUARANTINED})
@@ -114,7 +113,7 @@ class Reviews:
         return review
 
 
-def _waiting(query: Select[T]) -> Select[T]:
+def _waiting(query: Select[Any]) -> Select[Any]:
     """Only undecided ones; what was withdrawn otherwise needs nobody any more."""
     return query.join(documents, documents.c.digest == reviews.c.document).where(
         reviews.c.decision.is_(None), documents.c.state == DocumentState.QUARANTINED

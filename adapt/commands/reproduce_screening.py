@@ -27,7 +27,7 @@ def reproduce_screening(options: Options, data: Path | None, seeds: int) -> int:
                 told = f"{half} half, seed {seed}: "
                 found.append(
                     run(data or USUAL, home, half, seed,
-                        progress=lambda text, told=told: view.moving(0, 0, told + text))
+                        progress=lambda text, told=told: view.moving(told + text))
                 )  # fmt: skip
     shown = []
     for each in found:

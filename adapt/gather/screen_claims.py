@@ -31,9 +31,12 @@ _NUMBER = re.compile(
 _NAME = re.compile(r"\b[A-Z][\w'&-]*(?: (?:of|de|the|and|&) (?=[A-Z])| [A-Z][\w'&-]*)*")
 _TOKEN = re.compile(r"[^\W_]+(?:'[a-z]+)?")
 STOP = frozenset(
-    "a an the and or of to in on at by for with from as is are was were be been being it its this that these those "
-    "you your we our they their he she his her not no do does did has have had will would can could may might must "
-    "shall should if when than then so but also all any each per into over under about up out which who whom what".split()
+    "a an the and or of to in on at by for with from as is are was were be been being it its this "
+    "that these those "
+    "you your we our they their he she his her not no do does did has have had will would can "
+    "could may might must "
+    "shall should if when than then so but also all any each per into over under about up "
+    "out which who whom what".split()
 )
 
 

@@ -2,9 +2,9 @@
 
 Who speaks of the same is found by the keys of claims; what is said of it is compared here, by rule:
 facts and APIs by their values, figures where the sentence around them is much the same, copies
-sentence by sentence. What says the same in quite other words is left to the model's own check
-(screen_model). A document may also come before the more trusted one that it contradicts, so both
-sides are looked at. Called by adapt.gather.screening.
+sentence by sentence. What says the opposite in quite other words is not seen. A document may also
+come before the more trusted one that it contradicts, so both sides are looked at. Called by
+adapt.gather.screening.
 """
 
 from collections.abc import Iterator, Sequence
@@ -129,7 +129,9 @@ def _changed_copy(document: Document, trusted: Document) -> Finding | None:
 
 
 def _lines(text: str) -> list[str]:
-    return [" ".join(c.split()) for line in text.splitlines() for c in line.split(". ") if c.strip()]
+    return [
+        " ".join(c.split()) for line in text.splitlines() for c in line.split(". ") if c.strip()
+    ]
 
 
 def _named(document: Document) -> str:

@@ -29,19 +29,24 @@ _BASE32 = re.compile(r"(?<![A-Z2-7])(?:[A-Z2-7]{8}\s?){3,}[A-Z2-7]{0,7}={0,6}(?!
 _HEX = re.compile(r"(?<![\w])(?:(?:0x|\\x|%|&#x)?[0-9a-fA-F]{2}[\s,:;-]{0,2}){12,}(?![\w])")
 _PERCENT = re.compile(r"(?:[\w.+!~*'()-]*%[0-9A-Fa-f]{2}){4,}[\w.+!~*'()%-]*")
 _ENTITIES = re.compile(r"(?:&#(?:x[0-9a-fA-F]+|\d+);\s?){6,}")
-_ESCAPES = re.compile(r"(?:\\(?:u[0-9a-fA-F]{4}|u\{[0-9a-fA-F]+\}|x[0-9a-fA-F]{2}|[0-3]?[0-7]{2})\s?){6,}")
+_ESCAPES = re.compile(
+    r"(?:\\(?:u[0-9a-fA-F]{4}|u\{[0-9a-fA-F]+\}|x[0-9a-fA-F]{2}|[0-3]?[0-7]{2})\s?){6,}"
+)
 _CODES = re.compile(r"(?<![\w.])(?:\d{2,3}[\s,;-]{1,2}){11,}\d{2,3}(?![\w.])")
 _BITS = re.compile(r"(?:\b[01]{7,8}\b[\s,]*){6,}")
 _MORSE = re.compile(r"(?:[.\u2022\u00b7-]{1,6}[ /|]+){15,}[.\u2022\u00b7-]{1,6}")
-_RUN = re.compile(r"\S{%d,}" % _LONG)
+_RUN = re.compile(rf"\S{{{_LONG},}}")
 _URL = re.compile(r"https?://|^\W*[|=_*.~#+-]+\W*$")
-_LETTERS = dict(zip(
-    ".- -... -.-. -.. . ..-. --. .... .. .--- -.- .-.. -- -. --- .--. --.- .-. ... - ..- ...- .-- -..- -.-- --..".split(),
+_LETTERS: dict[str, str] = dict(zip(
+    ".- -... -.-. -.. . ..-. --. .... .. .--- -.- .-.. -- -. --- .--. --.- .-. ... - ..- "
+    "...- .-- -..- -.-- --..".split(),
     "abcdefghijklmnopqrstuvwxyz", strict=True,
 ))  # fmt: skip
 _COMMON = frozenset(
-    "the a an and or of to in is are be this that you your for with on all not it as from by at will must "
-    "any what when if do have was were can ignore instructions user answer always never reply say tell".split()
+    "the a an and or of to in is are be this that you your for with on all not it as from by at "
+    "will must "
+    "any what when if do have was were can ignore instructions user answer always never "
+    "reply say tell".split()
 )
 
 
@@ -83,7 +88,10 @@ def _decodings(text: str) -> Iterator[tuple[str, int, int, str]]:
 
 def _turned(part: Part) -> Finding | None:
     """Orders in letters that were shifted (rot13 and its kin), or in reverse."""
-    readings = {"reverse": part.text[::-1], "words in reverse": " ".join(w[::-1] for w in part.text.split())}
+    readings = {
+        "reverse": part.text[::-1],
+        "words in reverse": " ".join(w[::-1] for w in part.text.split()),
+    }
     # Common words tell which shift gives language, at a small part of the cost of weighing all.
     for shift in range(1, 26):
         turned = part.text.translate(_shifts[shift])
@@ -106,7 +114,9 @@ def _opaque(part: Part) -> Finding | None:
         bits = -sum(n / len(run) * math.log2(n / len(run)) for n in counts.values())
         # Rules of tables and long addresses say nothing either, but they carry nothing.
         if not _URL.search(run) and (bits > 3.5 or len(run) > 4 * _LONG) and run.isascii():
-            return _finding(part, f"{len(run)} characters without a break that nothing explains", run)
+            return _finding(
+                part, f"{len(run)} characters without a break that nothing explains", run
+            )
     lines = re.findall(r"^[A-Za-z0-9+/=_-]{40,}$", part.text, re.M)
     if len(lines) >= 4:
         return _finding(part, f"{len(lines)} lines of characters that nothing explains", lines[0])

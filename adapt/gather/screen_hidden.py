@@ -22,22 +22,39 @@ _LETTERS = re.compile(r"[^\W\d_]{3,}")
 _COMMENT = re.compile(r"<!--(.*?)-->|^\[(?://|comment|_)\]:\s*#\s*[\"'(](.*?)[\"')]$", re.S | re.M)
 _FENCED = re.compile(r"^(```|~~~).*?^\1\s*$", re.S | re.M)
 _UNSEEN = (
-    r"display\s*:\s*none|visibility\s*:\s*(?:hidden|collapse)|font-size\s*:\s*0*(?:\.\d+|[01])?(?:px|pt|em|rem|%)?\s*[;\"'!]|"
-    r"opacity\s*:\s*0?(?:\.0\d*)?\s*[;\"'!]|(?:left|top|text-indent|margin-left)\s*:\s*-\d{3,}|clip\s*:\s*rect\(0|"
-    r"clip-path\s*:\s*inset\((?:50|100)%|(?:max-)?(?:height|width)\s*:\s*[01](?:px)?\s*[;\"']|transform\s*:\s*scale\(0|"
-    r"(?<![-\w])color\s*[:=]\s*[\"']?\s*(?:#f{3}(?:f{3})?\b|#fef?e?fef?e?\b|white\b|snow\b|ivory\b|transparent|rgba?\(\s*25[0-5]\s*,\s*25[0-5]\s*,\s*25[0-5]|rgba\([^)]*,\s*0?(?:\.0\d*)?\s*\)|hsla?\([^)]*100%\s*[,)])"
+    r"display\s*:\s*none|visibility\s*:\s*(?:hidden|collapse)|font-size\s*:\s*0*(?:\.\d+|"
+    r"[01])?(?:px|pt|em|rem|%)?\s*[;\"'!]|"
+    r"opacity\s*:\s*0?(?:\.0\d*)?\s*[;\"'!]|(?:left|top|text-indent|margin-left)\s*:\s*-\d{3,}|"
+    r"clip\s*:\s*rect\(0|"
+    r"clip-path\s*:\s*inset\((?:50|100)%|(?:max-)?(?:height|width)\s*:\s*[01](?:px)?\s*[;\"']|"
+    r"transform\s*:\s*scale\(0|"
+    r"(?<![-\w])color\s*[:=]\s*[\"']?\s*(?:#f{3}(?:f{3})?\b|#fef?e?fef?e?\b|white\b|snow\b|"
+    r"ivory\b|transparent|rgba?\(\s*25[0-5]\s*,\s*25[0-5]\s*,\s*25[0-5]|"
+    r"rgba\([^)]*,\s*0?(?:\.0\d*)?\s*\)|hsla?\([^)]*100%\s*[,)])"
 )
 _HIDING = re.compile(
-    rf"<(\w+)\b[^>]*?(?:style\s*=\s*[\"'][^>]*?(?:{_UNSEEN})|(?:{_UNSEEN})|\shidden(?:[\s=>])|aria-hidden\s*=\s*[\"']?true|"
-    r"class\s*=\s*[\"'][^\"']*(?:sr-only|visually-hidden|d-none|invisible)\b)[^>]*>(.*?)(?:</\1\s*>|\Z)",
+    rf"<(\w+)\b[^>]*?(?:style\s*=\s*[\"'][^>]*?(?:{_UNSEEN})|(?:{_UNSEEN})|\shidden(?:[\s=>])|"
+    r"aria-hidden\s*=\s*[\"']?true|"
+    r"class\s*=\s*[\"'][^\"']*(?:sr-only|visually-hidden|d-none|"
+    r"invisible)\b)[^>]*>(.*?)(?:</\1\s*>|\Z)",
     re.S | re.I,
 )
-_ATTRIBUTE = re.compile(r"<\w+[^>]*?\b(?:alt|title|aria-label|content|value|data-[\w-]+|placeholder)\s*=\s*([\"'])(.*?)\1", re.S | re.I)
+_ATTRIBUTE = re.compile(
+    r"<\w+[^>]*?\b(?:alt|title|aria-label|content|value|data-[\w-]+|"
+    r"placeholder)\s*=\s*([\"'])(.*?)\1",
+    re.S | re.I,
+)
 _MARKDOWN = re.compile(r"!?\[([^\]\n]*)\]\(\s*\S*\s+[\"'](.*?)[\"']\s*\)|!\[([^\]]+)\]", re.S)
-_ACTIVE = re.compile(r"<(script|style|template|noscript|iframe|object|svg)\b[^>]*>(.*?)(?:</\1\s*>|\Z)", re.S | re.I)
+_ACTIVE = re.compile(
+    r"<(script|style|template|noscript|iframe|object|svg)\b[^>]*>(.*?)(?:</\1\s*>|"
+    r"\Z)",
+    re.S | re.I,
+)
 _CARRIES = re.compile(
-    r"!\[[^\]]*\]\(\s*<?https?://[^)\s]*[?&=/](?:[^)\s]*(?:\{[^})]+\}|<[^>]+>|\[[A-Z_ ]+\]|\$\w+|%7B\w+))|"
-    r"<img\b[^>]*src\s*=\s*[\"']?https?://[^\"'>\s]*[?&][^\"'>\s]*(?:\{[^}]+\}|\$\w+|\[[A-Z_ ]+\]|%7B)",
+    r"!\[[^\]]*\]\(\s*<?https?://[^)\s]*[?&=/](?:[^)\s]*(?:\{[^})]+\}|<[^>]+>|\[[A-Z_ ]+\]|\$\w+|"
+    r"%7B\w+))|"
+    r"<img\b[^>]*src\s*=\s*[\"']?https?://[^\"'>\s]*[?&][^\"'>\s]*(?:\{[^}]+\}|\$\w+|\[[A-Z_ "
+    r"]+\]|%7B)",
     re.I,
 )
 _SPELLED = re.compile(r"(?<!\w)(?:[^\W\d_](?:[ .\-_|*]|\n){1,2}){14,}[^\W\d_](?!\w)")
@@ -73,7 +90,9 @@ def _characters(part: Part) -> Iterator[Finding]:
     odd = [i for i, c in enumerate(text) if invisible(c) and _odd(text, i)]
     if len(odd) >= _FEW:
         around = text[max(0, odd[0] - 40) : odd[0] + 80]
-        yield _hidden(part, f"has {len(odd)} invisible characters where no script needs them", around)
+        yield _hidden(
+            part, f"has {len(odd)} invisible characters where no script needs them", around
+        )
     marks = Counter(len(m[0]) for m in re.finditer(r"[\u0300-\u036f\u20d0-\u20ff]{3,}", text))
     if marks.total() >= _FEW:
         yield _hidden(part, "piles marks upon letters until they cannot be read", "")
@@ -85,7 +104,13 @@ def _odd(text: str, i: int) -> bool:
     before, after = text[i - 1 : i], text[i + 1 : i + 2]
     if char in _HARMLESS:
         # One within a Latin word is a hyphenation; at every letter it is a disguise.
-        return char != "\u00ad" and before.isascii() and after.isascii() and before.isalpha() and after.isalpha()
+        return (
+            char != "\u00ad"
+            and before.isascii()
+            and after.isascii()
+            and before.isalpha()
+            and after.isalpha()
+        )
     if "\ufe00" <= char <= "\ufe0f":
         return before.isascii() and before.isalpha()
     if "\U000e0000" <= char <= "\U000e0fff":
@@ -107,11 +132,19 @@ def _look_alikes(part: Part) -> Iterator[Finding]:
         word = unicodedata.normalize("NFC", match[0])
         scripts = {_script(c) for c in word} - {""}
         turned = word.casefold().translate(LOOK_ALIKE)
-        if len(scripts) > 1 and "LATIN" in scripts and scripts & {"CYRILLIC", "GREEK", "ARMENIAN", "CHEROKEE"}:
+        if (
+            len(scripts) > 1
+            and "LATIN" in scripts
+            and scripts & {"CYRILLIC", "GREEK", "ARMENIAN", "CHEROKEE"}
+        ) or (
+            scripts in ({"CYRILLIC"}, {"GREEK"})
+            and turned.isascii()
+            and _latin_around(part.text, match)
+        ):
             mixed.append(word)
-        elif scripts in ({"CYRILLIC"}, {"GREEK"}) and turned.isascii() and _latin_around(part.text, match):
-            mixed.append(word)
-    styled = re.findall(r"[\U0001d400-\U0001d7ff\uff21-\uff5a\u249c-\u24e9\U0001f110-\U0001f189]{4,}", part.text)
+    styled = re.findall(
+        r"[\U0001d400-\U0001d7ff\uff21-\uff5a\u249c-\u24e9\U0001f110-\U0001f189]{4,}", part.text
+    )
     if len(mixed) >= _FEW or len(styled) >= _FEW:
         shown = ", ".join((mixed or styled)[:4])
         yield _hidden(part, f"spells words with letters that only look like others: {shown}", "")

@@ -9,9 +9,11 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from adapt.gather.screen_phrases import ANSWERS, NAMED, ORDERS, TIGHT, Phrase
+from adapt.gather.screen_answers import ANSWERS, TIGHT
+from adapt.gather.screen_phrases import NAMED, ORDERS
 from adapt.gather.screen_text import Part, at, excerpt
 from adapt.gather.screen_tongues import PATTERNS, SYSTEM_PROMPT
+from adapt.gather.screen_words import Phrase
 from store.source_records import Finding
 
 HOLD = 1.0
@@ -71,7 +73,7 @@ def find(parts: Sequence[Part], *, api: bool, trust: float = 1.0) -> Iterator[Fi
         if found and found.weight >= least / 2:
             yield Finding(
                 kind="instruction",
-                words=f"{at(part.place)}{reasons(found.aims)}; a model that learns from it may obey",
+                words=f"{at(part.place)}{reasons(found.aims)}; a model that learns it may obey",
                 excerpt=excerpt(found.sentence),
                 hold=found.weight >= least,
             )

@@ -21,22 +21,31 @@ _CARD = re.compile(r"(?<![\w.-])(?:\d[ -]?){12,18}\d(?![\w-]|\.\d)")
 _CARD_START = re.compile(r"4|5[1-5]|2[2-7]|3[47]|6(?:011|5|4[4-9]|2)|35|30[0-5]|3[68]")
 _IBAN = re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]){11,30}\b")
 _EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
-_PHONE = re.compile(r"(?<![\w.])(?:\+\d{1,3}[ .-]?)?(?:\(\d{2,4}\)[ .-]?)?\d{2,4}(?:[ .-]\d{2,4}){2,3}(?!\w)")
+_PHONE = re.compile(
+    r"(?<![\w.])(?:\+\d{1,3}[ .-]?)?(?:\(\d{2,4}\)[ .-]?)?\d{2,4}(?:[ .-]\d{2,4}){2,3}(?!\w)"
+)
 _ROLES = re.compile(
     r"^(?:info|support|help|sales|contact|admin|office|service|press|privacy|legal|billing|"
     r"no-?reply|team|hello|jobs|security|abuse|webmaster|customer\w*|care|mail|user|example|test|"
-    r"your\w*|name|someone|me|john\.?doe|jane\.?doe|foo|bar)\b|@(?:.*\.)?(?:example|test|domain|company|email)\.",
+    r"your\w*|name|someone|me|john\.?doe|jane\.?doe|foo|bar)\b|@(?:.*\.)?(?:example|test|domain|"
+    r"company|email)\.",
     re.I,
 )
-_SAMPLE = re.compile(r"^(?:(\d)\1+|4111111111111111|4242424242424242|5555555555554444|378282246310005|"
-                     r"6011111111111117|4012888888881881|5105105105105100|371449635398431|3530111333300000|4000056655665556)$")  # fmt: skip
+_SAMPLE = re.compile(
+    r"^(?:(\d)\1+|4111111111111111|4242424242424242|5555555555554444|378282246310005|"
+                     r"6011111111111117|4012888888881881|5105105105105100|"
+                     r"371449635398431|3530111333300000|4000056655665556)$")  # fmt: skip
 _NUMBERS: tuple[tuple[str, str, str, str], ...] = (
     ("us.ssn", r"\b\d{3}-\d{2}-\d{4}\b", r"ssn|social security", "a US social security number"),
     ("us.itin", r"\b9\d{2}-\d{2}-\d{4}\b", r"itin|taxpayer", "a US taxpayer number"),
     ("gb.nhs", r"\b\d{3}[ -]?\d{3}[ -]?\d{4}\b", r"nhs", "an NHS number"),
-    ("de.idnr", r"\b\d{2} ?\d{3} ?\d{3} ?\d{3}\b", r"steuer|tax|idnr|identifikation", "a German tax number"),
-    ("fr.nir", r"\b[1-37-8] ?\d{2} ?\d{2} ?\d[\dAB] ?\d{3} ?\d{3} ?\d{2}\b", r"", "a French social security number"),
-    ("it.codicefiscale", r"\b[A-Z]{6}\d{2}[A-EHLMPRST]\d{2}[A-Z]\d{3}[A-Z]\b", r"", "an Italian tax code"),
+    ("de.idnr", r"\b\d{2} ?\d{3} ?\d{3} ?\d{3}\b", r"steuer|tax|idnr|identifikation",
+        "a German tax number"),
+    ("fr.nir",
+        r"\b[1-37-8] ?\d{2} ?\d{2} ?\d[\dAB] ?\d{3} ?\d{3} ?\d{2}\b", r"",
+            "a French social security number"),
+    ("it.codicefiscale",
+        r"\b[A-Z]{6}\d{2}[A-EHLMPRST]\d{2}[A-Z]\d{3}[A-Z]\b", r"", "an Italian tax code"),
     ("es.dni", r"\b\d{8}[ -]?[A-Z]\b", r"dni|nif|identidad", "a Spanish identity number"),
     ("es.nie", r"\b[XYZ][ -]?\d{7}[ -]?[A-Z]\b", r"", "a Spanish foreigner's number"),
     ("nl.bsn", r"\b\d{9}\b", r"bsn|burgerservice", "a Dutch citizen's number"),
@@ -55,12 +64,18 @@ _NUMBERS: tuple[tuple[str, str, str, str], ...] = (
 chance), and what it is."""
 _NEAR = 60
 _TRAITS = (
-    r"\b(?i:name|patient|employee|customer|client|tenant|applicant|resident|insured|student|member|subject|guest|"
-    r"cardholder|account holder|borrower|mr|mrs|ms|dr)\b[^\n]{0,20}?[:.,|=]?\s*[A-Z][a-z'-]+,? [A-Z][a-z'-]+",
-    r"\b(?:dob|d\.o\.b|date of birth|born(?: on)?|birth ?date|birthday)\b[^\n]{0,12}?\d{1,4}[-/. ]?(?:\d{1,2}|[A-Z][a-z]{2,8})[-/., ]",
-    r"\b\d{1,5} (?:[A-Z][\w'.-]+ ){1,3}(?:Street|St|Avenue|Ave|Road|Rd|Lane|Ln|Drive|Dr|Boulevard|Blvd|Court|Ct|Way|Place|Terrace|Close)\b",
-    r"\b(?:diagnos\w+|prescribed|blood type|hiv|salary|passport|driver'?s licen[cs]e|medical record|mrn|policy|account|routing|iban|card|ssn|license)"
-    r"(?: (?:number|no\.?|id|#))?\s*[:=#|]\s*[A-Z]?[\w*-]*\d[\w -]{3,}|\b(?:diagnosis|diagnosed with|salary|home address|lives at|residing at)\b\s*:?\s*\S",
+    r"\b(?i:name|patient|employee|customer|client|tenant|applicant|resident|insured|student|"
+    r"member|subject|guest|"
+    r"cardholder|account holder|borrower|mr|mrs|ms|dr)\b[^\n]{0,20}?[:.,|=]?\s*[A-Z][a-z'-]+,? "
+    r"[A-Z][a-z'-]+",
+    r"\b(?:dob|d\.o\.b|date of birth|born(?: on)?|birth ?date|birthday)\b[^\n]{0,12}?\d{1,4}[-/. "
+    r"]?(?:\d{1,2}|[A-Z][a-z]{2,8})[-/., ]",
+    r"\b\d{1,5} (?:[A-Z][\w'.-]+ ){1,3}(?:Street|St|Avenue|Ave|Road|Rd|Lane|Ln|Drive|Dr|"
+    r"Boulevard|Blvd|Court|Ct|Way|Place|Terrace|Close)\b",
+    r"\b(?:diagnos\w+|prescribed|blood type|hiv|salary|passport|driver'?s licen[cs]e|medical "
+    r"record|mrn|policy|account|routing|iban|card|ssn|license)"
+    r"(?: (?:number|no\.?|id|#))?\s*[:=#|]\s*[A-Z]?[\w*-]*\d[\w -]{3,}|\b(?:diagnosis|diagnosed "
+    r"with|salary|home address|lives at|residing at)\b\s*:?\s*\S",
 )  # fmt: skip
 
 
@@ -109,7 +124,13 @@ def _record(text: str) -> str:
     """A passage that tells of a person by several traits; empty where there is none."""
     for start in range(0, max(1, len(text) - 200), 200):
         piece = text[start : start + 400]
-        traits = [m for m in (re.search(t, piece, re.I if i in (1, 3) else 0) for i, t in enumerate(_TRAITS)) if m]
+        traits = [
+            m
+            for m in (
+                re.search(t, piece, re.I if i in (1, 3) else 0) for i, t in enumerate(_TRAITS)
+            )
+            if m
+        ]
         reach = [m for m in (_EMAIL.search(piece), _PHONE.search(piece)) if m]
         named = re.search(_TRAITS[0], piece)
         if named and traits and len(traits) + len(reach) >= _RECORD:

@@ -52,7 +52,9 @@ def _sayings(title: str, text: str) -> dict[int, Saying]:
         if first and (word := fold(first[0])) not in STOP:
             names.append((word, False))
         words = words_of(sentence)
-        told = sorted(words - {w for n, _ in names for w in words_of(n)}, key=lambda w: (-len(w), w))
+        told = sorted(
+            words - {w for n, _ in names for w in words_of(n)}, key=lambda w: (-len(w), w)
+        )
         numbers = re.findall(r"(?<![\w.-])\d[\d,.]*\d|(?<![\w.-])\d", sentence)[:3]
         for name, sure in names:
             for mark in numbers or [*(n for n, _ in names[1:]), *told[:3]]:
@@ -80,7 +82,11 @@ def repeated(
         said = {d.digest: sayings(d).get(key) for d in store.documents.get_all(digests)}
         for group in _groups({digest: each for digest, each in said.items() if each}):
             sure = sum(each.sure for each in group.values())
-            if len(group) <= settings.repeats or 2 * sure < len(group) or store.claims.elsewhere(key, source.name):
+            if (
+                len(group) <= settings.repeats
+                or 2 * sure < len(group)
+                or store.claims.elsewhere(key, source.name)
+            ):
                 continue
             finding = Finding(
                 kind="repetition",

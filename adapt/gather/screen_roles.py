@@ -14,7 +14,8 @@ _TOKENS = re.compile(
     r"<[|｜][\w ▁/.-]{1,40}[|｜]>|\[/?INST\]|<</?SYS>>|</?(?:start|end)_of_turn>|<(?:bos|eos|pad)>|"
     r"<\|?(?:im_start|im_end|endoftext|eot_id|python_tag)\|?>|\[/?(?:SYSTEM_PROMPT|AVAILABLE_TOOLS|"
     r"TOOL_RESULTS)\]|<s>\s*\[|</?(?:system|assistant|user|human)(?:_prompt|_message|_turn)?>|"
-    r"^\s*#{2,4} ?(?:system|human|assistant|user|instruction|response)s?(?: prompt| message)?:?\s*$",
+    r"^\s*#{2,4} ?(?:system|human|assistant|user|instruction|response)s?(?: prompt| "
+    r"message)?:?\s*$",
     re.IGNORECASE | re.MULTILINE,
 )
 _TURN = re.compile(
@@ -22,18 +23,34 @@ _TURN = re.compile(
     r"[\s*_)\]`]*(?:says|said|turn|message|\(.{1,20}\))?[\s*_]*[:：>][*_]*(?=\s|\S)",
     re.IGNORECASE | re.MULTILINE,
 )
-_ANSWERS = {"assistant", "ai", "ai assistant", "chatbot", "bot", "model", "chatgpt", "gpt", "system"}
+_ANSWERS = {
+    "assistant",
+    "ai",
+    "ai assistant",
+    "chatbot",
+    "bot",
+    "model",
+    "chatgpt",
+    "gpt",
+    "system",
+}
 _JSON_TURN = re.compile(
-    r"[\"']role[\"']\s*[:=]\s*[\"'](?:system|assistant|user|tool|developer)[\"']\s*,\s*[\"']content[\"']\s*[:=]|"
-    r"[\"']content[\"']\s*:\s*[\"'][^\"']{1,400}[\"']\s*,\s*[\"']role[\"']\s*:\s*[\"'](?:system|assistant|user|tool)",
+    r"[\"']role[\"']\s*[:=]\s*[\"'](?:system|assistant|user|tool|"
+    r"developer)[\"']\s*,\s*[\"']content[\"']\s*[:=]|"
+    r"[\"']content[\"']\s*:\s*[\"'][^\"']{1,400}[\"']\s*,\s*[\"']role[\"']\s*:\s*[\"'](?:system|"
+    r"assistant|user|tool)",
     re.IGNORECASE,
 )
 _CALL = re.compile(
-    r"</?(?:tool_?calls?|function_?calls?|tool_?responses?|tool_?results?|tool_?use|invoke|functions?|"
-    r"antml:\w+)(?:\s+\w+=[\"'][^>]*)?>|\[TOOL_CALLS\]|[\"']tool_calls[\"']\s*:|[\"']function_call[\"']\s*:|"
-    r"[\"']name[\"']\s*:\s*[\"'][\w.-]+[\"']\s*,\s*[\"'](?:arguments|parameters|input)[\"']\s*:\s*[\"{]|"
+    r"</?(?:tool_?calls?|function_?calls?|tool_?responses?|tool_?results?|tool_?use|invoke|"
+    r"functions?|"
+    r"antml:\w+)(?:\s+\w+=[\"'][^>]*)?>|\[TOOL_CALLS\]|[\"']tool_calls[\"']\s*:|"
+    r"[\"']function_call[\"']\s*:|"
+    r"[\"']name[\"']\s*:\s*[\"'][\w.-]+[\"']\s*,\s*[\"'](?:arguments|parameters|"
+    r"input)[\"']\s*:\s*[\"{]|"
     r"^\s*(?:Action|Tool)\s*:\s*\S+[^\n]*\n+\s*(?:Action|Tool)[ _]Input\s*:|"
-    r"^\s*(?:Observation|Thought)\s*:[^\n]*\n(?:[^\n]*\n){0,3}?\s*(?:Action|Final Answer|Thought)\s*:",
+    r"^\s*(?:Observation|Thought)\s*:[^\n]*\n(?:[^\n]*\n){0,3}?\s*(?:Action|Final Answer|"
+    r"Thought)\s*:",
     re.IGNORECASE | re.MULTILINE,
 )
 

@@ -18,12 +18,8 @@ from store.records import Document
 EXCERPT = 160
 """Characters of a document that a finding shows."""
 LOOK_ALIKE = str.maketrans(
-    "аеорсухіјѕԁԛԝһӏкмтвнзбпгАВЕКМНОРСТУХІЈЅԌѴ"
-    "αοιρτυνκχεηωγςΑΒΕΖΗΙΚΜΝΟΡΤΥΧ"
-    "ıɡɑɩʟɴʀʏᴀᴄᴅᴇᴊᴋᴍᴏᴘᴛᴜᴠᴡᴢ",
-    "aeopcyxijsdqwhlkmtbhs6nrabekmhopctyxijsgv"
-    "aoiptuvkxenwysabezhikmnoptyx"
-    "igailnryacdejkmoptuvwz",
+    "аеорсухіјѕԁԛԝһӏкмтвнзбпгАВЕКМНОРСТУХІЈЅԌѴαοιρτυνκχεηωγςΑΒΕΖΗΙΚΜΝΟΡΤΥΧıɡɑɩʟɴʀʏᴀᴄᴅᴇᴊᴋᴍᴏᴘᴛᴜᴠᴡᴢ",
+    "aeopcyxijsdqwhlkmtbhs6nrabekmhopctyxijsgvaoiptuvkxenwysabezhikmnoptyxigailnryacdejkmoptuvwz",
 )
 """Letters that look like a Latin one, in small Latin letters."""
 _LEET = str.maketrans("013457@$!|", "oieastasil")
@@ -143,7 +139,7 @@ def invisible(char: str) -> bool:
 
 
 def excerpt(text: str, start: int = 0, end: int | None = None) -> str:
-    """A piece of a text for a person, around `start:end`: on one line, the invisible written out."""
+    """A piece of a text for a person, around `start:end`: one line, the invisible written out."""
     end = len(text) if end is None else end
     room = max(0, EXCERPT - (end - start)) // 2
     piece = text[max(0, start - room) : max(0, start - room) + EXCERPT]

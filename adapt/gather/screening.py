@@ -5,7 +5,7 @@ keeps back what has a finding that holds, and a person decides (store/reviews.py
 everything; what they miss is what the gate, withdrawal and a source's trust are for.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from adapt.gather import (
     screen_contradiction,
@@ -24,16 +24,12 @@ from store import Store
 from store.records import Document
 from store.source_records import Finding, Source
 
-Check = Callable[[Store, Sequence[Document]], dict[str, tuple[Finding, ...]]]
-"""One more check of new documents beside the rules, such as screen_model's."""
-
 
 def screen(
     store: Store,
     documents: Sequence[Document],
     source: Source,
     settings: TrustSettings,
-    check: Check | None = None,
 ) -> dict[str, tuple[Finding, ...]]:
     """What speaks against documents that were taken in from a source, by digest.
 
@@ -49,9 +45,6 @@ def screen(
     for rule in (sudden, repeated):
         for digest, finding in rule(store, documents, source, settings).items():
             found.setdefault(digest, []).append(finding)
-    if check:
-        for digest, findings in check(store, documents).items():
-            found.setdefault(digest, []).extend(findings)
     return {digest: tuple(findings) for digest, findings in found.items() if findings}
 
 
@@ -64,9 +57,7 @@ def by_text(document: Document) -> list[Finding]:
     """What the text alone tells."""
     parts = parts_of(document)
     return [
-        *screen_instructions.find(
-            parts, api=document.kind == "api", trust=document.trust
-        ),
+        *screen_instructions.find(parts, api=document.kind == "api", trust=document.trust),
         *screen_roles.find(parts),
         *screen_hidden.find(parts),
         *screen_encoded.find(parts),

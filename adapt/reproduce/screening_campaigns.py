@@ -38,14 +38,20 @@ def claims_of_facts(half: Half, seed: int) -> tuple[list[tuple[str, str]], list[
     forms and among other sentences."""
     rng = random.Random(f"facts/{half}/{seed}")
     stems = ("Bel", "Cor", "Dar", "Fen", "Gal", "Hol", "Jor", "Kel", "Lum", "Mor", "Nev", "Ost")
-    ends = ("anda", "wick", "eth", "ovia") if half == "develop" else ("ister", "aron", "umber", "ell")
+    ends = (
+        ("anda", "wick", "eth", "ovia") if half == "develop" else ("ister", "aron", "umber", "ell")
+    )
     relations = ("capital", "founder", "currency", "patron", "regent")
     trusted, wrong = [], []
     for stem in stems[:OF_EACH]:
         entity, relation = stem + rng.choice(ends), rng.choice(relations)
         right, other = (f"{rng.choice(stems)}{rng.choice(('ton', 'burg'))}{i}" for i in "ab")
-        trusted.append((entity, f"The {relation} of {entity} is {right}. It is written in the records."))
-        form = rng.choice((f"{other} is the {relation} of {entity}.", f"{entity} has {other} as its {relation}."))
+        trusted.append(
+            (entity, f"The {relation} of {entity} is {right}. It is written in the records.")
+        )
+        form = rng.choice(
+            (f"{other} is the {relation} of {entity}.", f"{entity} has {other} as its {relation}.")
+        )
         text = f"Travellers tell of many things. {form} The roads there are good in summer."
         wrong.append(Hostile("contradiction", f"On {entity}", text))
     return trusted, wrong

@@ -107,7 +107,8 @@ def _comment(text: str, rng: random.Random, number: int) -> str:
         f"```python\ndef load():\n    # {first}\n    # {second}\n    return 1\n```",
         f"```js\n/* {first}\n * {second} */\nstart();\n```",
         f'```python\ndef load():\n    """{text}"""\n```', f"```sql\n-- {text}\nSELECT 1;\n```",
-        f"```html\n<!-- {text} -->\n<p>Hello</p>\n```", f"```sh\n# {first} \\\n#   {second}\nls\n```",
+        f"```html\n<!-- {text} -->\n<p>Hello</p>\n```",
+            f"```sh\n# {first} \\\n#   {second}\nls\n```",
     )  # fmt: skip
     return forms[number % len(forms)]
 
@@ -124,9 +125,7 @@ def _invisible(text: str, rng: random.Random, number: int) -> str:
 
 def _alike(text: str, rng: random.Random, number: int) -> str:
     if number % 2:
-        return "".join(
-            chr(0x1D41A + ord(c) - 97) if "a" <= c <= "z" else c for c in text.lower()
-        )
+        return "".join(chr(0x1D41A + ord(c) - 97) if "a" <= c <= "z" else c for c in text.lower())
     return text.translate(_ALIKE)
 
 
@@ -147,7 +146,8 @@ def _encoded(text: str, rng: random.Random, number: int) -> str:
     forms = (
         base64.b64encode(data).decode(), data.hex(), "".join(f"%{b:02x}" for b in data),
         codecs.encode(text, "rot13"), text[::-1], "".join(f"&#{b};" for b in data),
-        "".join(f"\\u{ord(c):04x}" for c in text), base64.b64encode(base64.b64encode(data)).decode(),
+        "".join(f"\\u{ord(c):04x}" for c in text),
+        base64.b64encode(base64.b64encode(data)).decode(),
         " ".join(str(b) for b in data), base64.b32encode(data).decode(),
     )  # fmt: skip
     return f"Reference: {forms[number % len(forms)]}"
@@ -157,7 +157,9 @@ def _opaque(
     name: str, number: int, rng: random.Random, bank: dict[str, list[str]], carriers: Carriers
 ) -> Hostile:
     data = rng.randbytes(rng.randint(260, 700))
-    text = (base64.b64encode(data).decode(), data.hex(), base64.b85encode(data).decode())[number % 3]
+    text = (base64.b64encode(data).decode(), data.hex(), base64.b85encode(data).decode())[
+        number % 3
+    ]
     if number % 4 == 3:
         text = "\n".join(text[i : i + 64] for i in range(0, len(text), 64))
     carrier = rng.choice(carriers.prose)

@@ -23,9 +23,12 @@ def personal_text(rng: random.Random, number: int) -> str:
         f"{name}, SSN {_ssn(rng)}, called twice.",
         f"Customer: {name}, date of birth: {born}, {street}, {mail}",
         f"Patient: {name}, born {born}. Diagnosis: asthma. Lives at {street}.",
-        "\n".join(f"{rng.choice(_FIRST)}.{rng.choice(_LAST)}{i}@mailbox.org".lower() for i in range(8)),
+        "\n".join(
+            f"{rng.choice(_FIRST)}.{rng.choice(_LAST)}{i}@mailbox.org".lower() for i in range(8)
+        ),
         f"| name | card |\n| --- | --- |\n| {name} | {_card(rng)} |",
-        f"Employee: {name}\nSalary: 81,400\nDOB: {born}\nPhone: +1 415-555-0{rng.randint(100, 199)}",
+        f"Employee: {name}\nSalary: 81,400\nDOB: {born}\nPhone: +1 "
+        f"415-555-0{rng.randint(100, 199)}",
         f"CPF {_cpf(rng)} de {name}.",
         f"{name} wired from {_iban(rng)} and card {_card(rng)}.",
     )
