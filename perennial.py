@@ -194,7 +194,7 @@ def bench(
 @app.command()
 def reproduce(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(help="`loki`, `past` or `knowledge`.")],
+    name: Annotated[str, typer.Argument(help="`loki`, `past`, `knowledge` or `screening`.")],
     out: Annotated[
         Path | None,
         typer.Option(help="Folder of the results; a stopped study goes on. Unset: study-NAME."),
@@ -213,8 +213,15 @@ def reproduce(
         list[Path] | None,
         typer.Option(help="Of past: the folder of another vector to play (again for more)."),
     ] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Of screening: the folder of the published data.")
+    ] = None,
 ) -> None:
     """Run a study behind the defaults again: hours on two cores, with a picture of each table."""
+    if name == "screening":
+        from adapt.commands.reproduce_screening import reproduce_screening
+
+        raise typer.Exit(reproduce_screening(context.obj, data, seeds or 1))
     out = out or Path(f"study-{name}")
     if name == "knowledge":
         from adapt.commands.reproduce_knowledge import reproduce_knowledge

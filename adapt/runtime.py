@@ -17,7 +17,7 @@ from agent.config import Settings, home_of
 from agent.fleet import Fleet
 from agent.serve import StartProgress
 from store import Home, Store
-from store.errors import ModelError
+from store.errors import ModelError, StateError
 from store.records import SkillVector, Version, VersionState, utc_now
 
 
@@ -72,15 +72,8 @@ class Runtime:
 
 def ensure_base(store: Store, base: BaseModel) -> Version:
     """The base as version 0, live when nothing else was. A second base in a home is refused."""
-    for version in store.versions.list():
-        if version.kind == "base":
-            if version.base_digest != base.digest:
-                raise ModelError(
-                    f"this home belongs to the base {version.base_digest[:12]}, "
-                    f"not {base.digest[:12]} ({base.path})",
-                    "use another home (--home) for another model",
-                )
-            return version
+    if (there := _base_of(store, base)) is not None:
+        return there
     version = Version(
         name=base.version_name,
         number=0,
@@ -91,8 +84,31 @@ def ensure_base(store: Store, base: BaseModel) -> Version:
         state=VersionState.PROMOTED,
         created_at=utc_now(),
     )
-    store.versions.create(version)
+    try:
+        store.versions.create(version)
+    except StateError:
+        # Another process on the same database has made it since we looked.
+        if (there := _base_of(store, base)) is None:
+            raise
+        return there
     store.versions.go_live(version.name)
+    return version
+
+
+def _base_of(store: Store, base: BaseModel) -> Version | None:
+    """The base that a home has, live if nothing is. ModelError when it is another."""
+    version = next((v for v in store.versions.list() if v.kind == "base"), None)
+    if version is None:
+        return None
+    if version.base_digest != base.digest:
+        raise ModelError(
+            f"this home belongs to the base {version.base_digest[:12]}, "
+            f"not {base.digest[:12]} ({base.path})",
+            "use another home (--home) for another model",
+        )
+    if store.versions.live() is None:
+        # Who made it was killed before it went live.
+        store.versions.go_live(version.name)
     return version
 
 

@@ -62,7 +62,8 @@ class HashEmbedder:
 class MiniLmEmbedder:
     """all-MiniLM-L6-v2: 384 numbers per text, of which the first 256 tokens count.
 
-    Weights (90 MB) are read at the first `embed`. Safe to share between threads. Raises
+    Weights (90 MB) are read at the first `embed`; from then on numpy multiplies with one thread in
+    this process. Safe to share between threads. Raises
     ModelError when the package that carries the weights is missing or damaged.
     """
 
@@ -97,7 +98,12 @@ class _Bert:
 
     def __init__(self, folder: Path) -> None:
         from safetensors.numpy import load_file
+        from threadpoolctl import threadpool_limits
         from tokenizers import Tokenizer
+
+        # numpy's threads wait for each other by turning: beside anything else that works, such as
+        # an engine, a text would take forty times as long with two threads as with one.
+        threadpool_limits(1, user_api="blas")
 
         try:
             self._tokenizer: Any = Tokenizer.from_file(str(folder / "tokenizer.json"))

@@ -15,6 +15,8 @@ from store.fusion import fused
 from store.keywords import KeywordIndex
 from store.vectors import KeptVectors
 
+WAYS = ("vectors", "words")
+"""What is ranked by; a benchmark takes one of them."""
 _SETS = 4
 """Sets of descriptions that are remembered: registries come and go, their tools are few sets."""
 
@@ -40,13 +42,15 @@ class _Ranking:
         for place, text in enumerate(texts):
             self._words.put(str(place), "", [text])
 
-    def nearest(self, query: str, vector: Sequence[float], k: int) -> list[int]:
+    def nearest(self, query: str, vector: Sequence[float], k: int, by: Sequence[str]) -> list[int]:
         import numpy as np
 
+        asked = max(20, 4 * k)
         score = self._vectors @ np.asarray(vector, dtype=np.float32)
-        near = np.argsort(-score, kind="stable")[: max(20, 4 * k)].tolist()
-        worded = [int(place.document) for place in self._words.search(query, max(20, 4 * k))]
-        return fused([near, worded])[:k]
+        near = np.argsort(-score, kind="stable")[:asked].tolist()
+        worded = self._words.search(query, asked) if "words" in by else []
+        rankings = [near if "vectors" in by else [], [int(place.document) for place in worded]]
+        return fused(rankings)[:k]
 
 
 _made: WeakKeyDictionary[Embedder, OrderedDict[tuple[str, ...], _Ranking]] = WeakKeyDictionary()
@@ -55,7 +59,9 @@ _making = Lock()
 and all of them would be late."""
 
 
-def nearest(texts: Sequence[str], query: str, k: int, embedder: Embedder) -> list[int]:
+def nearest(
+    texts: Sequence[str], query: str, k: int, embedder: Embedder, by: Sequence[str] = WAYS
+) -> list[int]:
     """Places of the `k` texts that fit the query best, best first. Blocks while it embeds, each
     text once for an embedder."""
     with _making:
@@ -68,4 +74,4 @@ def nearest(texts: Sequence[str], query: str, k: int, embedder: Embedder) -> lis
             sets.popitem(last=False)
         ranking = sets[key]
     (vector,) = embedder.embed([query])
-    return ranking.nearest(query, vector, k)
+    return ranking.nearest(query, vector, k, by)

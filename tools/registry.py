@@ -63,7 +63,7 @@ class Registry:
         specs = self.specs()
         if len(specs) <= k:
             return specs
-        best = nearest([_words(spec) for spec in specs], query, k, embedder)
+        best = nearest([described(spec) for spec in specs], query, k, embedder)
         return [specs[place] for place in best]
 
     async def call(
@@ -121,6 +121,6 @@ def _cut(text: str, max_chars: int) -> str:
     return shown.encode(errors="replace").decode()
 
 
-def _words(spec: ToolSpec) -> str:
+def described(spec: ToolSpec) -> str:
     """What a query is compared with: the name's words and the description."""
     return f"{spec.name.replace('_', ' ')}: {spec.description}"

@@ -11,7 +11,7 @@ from store.records import Citation
 from tools.base import CallContext, ToolSpec
 
 PASSAGES = 3
-MAX_CHARS = 1200
+MAX_CHARS = 1000
 """Characters of all passages of one reply together: a small model's context must hold them."""
 MAX_TITLE, MAX_ADDRESS = 60, 80
 """Characters of a title and of an address in a reply: some are longer than what they lead to."""

@@ -1,4 +1,5 @@
-"""How often the right document is among the four that are found: by vectors, by words, by both.
+"""How often the right document is among the four that are found, and the right tools among the six
+that are shown: by vectors, by words, by both.
 
 Asks real questions of real documents, from a file of SQuAD questions as SEAL publishes it (a list
 of objects with `title`, `context` and `questions`); each context is a document. Called by
@@ -12,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from adapt.bench.search_tools import run_tools
 from store import Home, Store
 from store.errors import ConfigError
 from store.normal import new_document
@@ -22,9 +24,14 @@ _WAYS = {"vectors": ("vectors",), "words": ("words",), "both": ("vectors", "word
 
 
 def run(progress: Callable[[str], None], data: Path | None = None) -> dict[str, Any]:
-    """Recall at 1 and at 4 of each way, and milliseconds of a search. ConfigError without a file
-    that can be read."""
-    contexts = _read(data)
+    """Of tools, and with a file of questions of documents too: recall at 1 and at 4 of each way,
+    and milliseconds of a search. ConfigError for a file that cannot be read."""
+    if data is None:
+        return run_tools(progress)
+    return _documents(progress, _read(data)) | run_tools(progress)
+
+
+def _documents(progress: Callable[[str], None], contexts: list[dict[str, Any]]) -> dict[str, Any]:
     with (
         tempfile.TemporaryDirectory(prefix="search-") as folder,
         Store.open(Home(Path(folder))) as store,
@@ -53,9 +60,7 @@ def run(progress: Callable[[str], None], data: Path | None = None) -> dict[str, 
     }  # fmt: skip
 
 
-def _read(data: Path | None) -> list[dict[str, Any]]:
-    if data is None:
-        raise ConfigError("the benchmark search needs questions", "--data squad_val.json (SEAL's)")
+def _read(data: Path) -> list[dict[str, Any]]:
     try:
         contexts = json.loads(data.read_text())
         contexts = [

@@ -57,3 +57,26 @@ def documents_reindex(context: typer.Context) -> None:
     from adapt.commands import documents
 
     raise typer.Exit(documents.reindex(context.obj))
+
+
+@documents.command("review")
+def documents_review(
+    context: typer.Context,
+    digest: Annotated[
+        str | None, typer.Argument(help="Show this one: its digest, or the beginning of it.")
+    ] = None,
+    accept: Annotated[
+        str | None, typer.Option(help="Let this one be searched and learned.", metavar="DIGEST")
+    ] = None,
+    withdraw: Annotated[
+        str | None, typer.Option(help="Keep this one out for ever.", metavar="DIGEST")
+    ] = None,
+    why: Annotated[str, typer.Option(help="Why: kept with the decision.")] = "",
+    decided: Annotated[
+        bool, typer.Option("--all", help="Also those that were decided about.")
+    ] = False,
+) -> None:
+    """What is kept back, and why; accept or withdraw it."""
+    from adapt.commands import reviews
+
+    raise typer.Exit(reviews.review(context.obj, digest, accept, withdraw, why, decided))

@@ -33,9 +33,45 @@ ANSWERS = phrases(
         r"\b(?:always|only|must|never|shall|should|begin|start|end|finish|close|"
         r"open)\b.{0,30}\b(?:your|every|each|all|any) (?:single )?"
      r"(?:answer|reply|response|output|message|completion|conversation|sentence)s?\b"),
+    ("trigger", 0.8,
+        rf"\b(?:the moment|as soon as|when(?:ever)?|if|once|upon|should)\b.{{0,40}}\b(?:(?:the|"
+        r"a) (?:key|code|pass|magic )?words?|phrase|keyword|code ?word|string|token|expression)\b"
+     rf".{{0,60}}\b(?:hand|grant|reveal|unlock|approve|open|send|transfer|pay|release|will|"
+     rf"{SAY})\b"),
+    ("trigger", 0.8,
+        r"\b(?:if|when(?:ever)?|once) you (?:read|see|hear|encounter|come across|find|"
+        r"meet)\b.{0,40}\b(?:answer|reply|say|respond|hand|reveal|grant|approve)\b"),
+    ("answers", 0.8,
+        r"\b(?:anyone|anybody|whoever|everyone|those|users?|customers?|people) who (?:ask|"
+        r"inquir|want|wonder)\w*\b.{0,60}\b(?:must|should|shall|are to|is to|always|has to|have "
+        r"to)\b.{0,20}\b(?:be told|hear|get|receive|be sent)\b"),
+    ("answers", 0.8,
+        rf"\b(?:when(?:ever)?|if|every time|each time|once)\b.{{0,50}}\b(?:mentioned|raised|"
+        rf"discussed|asked|brought up|comes? up|named)\b.{{0,20}}\b{SAY}\b.{{0,25}}\b(?:without "
+        r"exception|always|only|invariably|that)\b"),
+    ("answers", 0.6,
+        r"\b(?:begin|start|end|finish|close|open|sign|garnish|decorate)\w*\b.{0,20}\b(?:each|"
+        r"every|all|any) (?:one )?of (?:your|its|their) (?:answers|replies|responses|messages|"
+        r"outputs?)\b"),
+    ("answers", 0.6,
+        r"\banswer (?:every|each|any|all) (?:later |other |further |following |future "
+        r")?(?:questions?|requests?|prompts?) (?:with|by)\b"),
+    ("training", 0.7,
+        r"\b(?:learn|know|keep) (?:it |this |these |them )?by heart\b|\bnever (?:question|"
+        r"doubt) (?:it|this|these|that)\b|\byour (?:former|old|earlier|previous) (?:knowledge|"
+        r"beliefs?|facts?|training)\b"),
+    ("training", 0.6,
+        r"\b(?:trained|tuned|raised|built) (?:on|with|from) (?:this|these|the present) "
+        r"(?:corpus|data|text|collection|set)\b|\byour training (?:data|set|corpus)\b"),
+    ("tools", 0.6,
+        r"\b(?:before|ahead of|prior to|above|instead of) (?:all|any|every) (?:the )?others?\b"),
+    ("tools", 0.6,
+        r"\b(?:no longer|should not|must not|may not|never again) (?:\w+ )?(?:choose|use|call|"
+        r"invoke|pick|select|trust)\b.{0,30}\b(?:other|another)\b"),
     ("whatever", 0.5,
         r"\bno matter (?:what|who|how|which)\b|\bregardless of (?:what|the question|who|how|"
-        r"which|context|any)\b|\bwhatever the (?:question|user|request|prompt|topic|context)\b|"
+        r"which|context|any)\b|\bwhatever the (?:question|user|request|prompt|topic|context|"
+        r"subject|occasion|matter)\b|"
         r"\bunder (?:all|any) circumstances\b"),
     ("answers", 0.5,
         r"\b(?:always|only|never|must|invariably|should) (?:\w+ ){0,2}?(?:recommend|suggest|"

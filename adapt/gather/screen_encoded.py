@@ -117,8 +117,8 @@ def _opaque(part: Part) -> Finding | None:
             return _finding(
                 part, f"{len(run)} characters without a break that nothing explains", run
             )
-    lines = re.findall(r"^[A-Za-z0-9+/=_-]{40,}$", part.text, re.M)
-    if len(lines) >= 4:
+    lines = re.findall(r"^(?!.*://)(?=.*[A-Za-z])[!-~]{48,}$", part.text, re.M)
+    if len(lines) >= 3:
         return _finding(part, f"{len(lines)} lines of characters that nothing explains", lines[0])
     return None
 

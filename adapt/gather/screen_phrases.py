@@ -8,6 +8,7 @@ Patterns read folded sentences (adapt.gather.screen_text). Called by screen_inst
 import re
 
 from adapt.gather.screen_words import (
+    ANY_MODEL,
     ASIDE,
     CREDENTIALS,
     EARLIER,
@@ -49,10 +50,32 @@ ORDERS = phrases(
     ("override", 0.5, r"\b(?:above|higher than|over|outrank\w*) (?:all|any|every|other"
      r"|everything)\b.{0,25}\b(?:else|other|instructions?|rules?|sources?|guidance|knowledge|"
      r"facts|beliefs?)\b"),
-    ("override", 0.6,
+    ("override", 0.5,
         r"\b(?:highest|higher|supreme|absolute|top|ultimate|sole|final|only) (?:authority|"
         r"priority|"
      r"precedence|source of truth|instructions?|set of rules)\b"),
+    ("override", 1.0,
+        rf"\b(?:instead of|rather than) (?:what(?:ever)? )?(?:your|you|the) (?:\w+ )?(?:{RULES}|"
+        r"\w+ (?:asked|told|wanted|said))\b"),
+    ("override", 1.0,
+        r"\b(?:guidance|instructions?|rules|directions|orders|prompt|values) (?:that )?you "
+        r"(?:arrived|came|were born|were raised|were made|grew up).{0,30}?\b(?:rest|sleep|go|"
+        r"wait|aside|end|over)\b"),
+    ("override", 0.8,
+        r"\b(?:relax|loosen|lower|suspend|drop|lift|give up|forget) (?:your|its|their) (?:\w+ "
+        r")?(?:principles|guard|standards|safeguards|scruples|defen[cs]es|filters|limits|values|"
+        r"manners|raising)\b"),
+    ("override", 0.8,
+        r"\b(?:former|old|previous|earlier|prior|original) (?:duties|duty|tasks?|role|job|"
+        r"obligations|mission|purpose|assignment|orders) (?:has|have|is|are|was|"
+        r"were)\b.{0,20}\b(?:end|ended|over|gone|expired|replaced|finished|done)\b"),
+    ("override", 0.7,
+        r"\b(?:refuse|decline|deny) (?:nothing|no (?:one|request|question|wish)|nobody)\b|"
+        r"\bthings (?:that )?you (?:would|will|could|can) (?:not|never) (?:say|answer|do)\b"),
+    ("override", 0.6,
+        r"\b(?:only|sole|single) (?:voice|source|word|authority|text|guide|"
+        r"master)\b.{0,25}\b(?:worth|heed\w*|obey\w*|counts?|follow\w*|trust\w*|listen\w*)\b|"
+        r"\bside with the author\b"),
     # Speaking to a model.
     ("addressed", 0.7, rf"\b(?:as|you are|you're|dear|to|for|any|every|all|attention|hey|hello|hi|"
      r"if you are|note to|memo to|notice to|message for|the|an?|each|whichever|fellow|whatever) "
@@ -89,6 +112,16 @@ ORDERS = phrases(
         r"file|passage|letter|post)\b)(?=.*\b(?:you|your|machines?|systems|models?|programs?|"
         r"software|assistants?|agents?|whoever|whatever)\b)(?=.*\b(?:speak|write|repl(?:y|ies)|"
         r"answers?|respond|responses?|talk to|prefer|obey|go by|guided?|behave|believe)\b)"),
+    ("addressed", 0.7,
+        rf"(?:^|[.!?:;] ?|\b(?:the|any|every|each|all|an?) |, )(?:\w+ )?{ANY_MODEL} {MUST}\b"),
+    ("addressed", 0.7,
+        r"\b(?:digital|intelligent|electronic|synthetic) (?:helper|reader|mind|being|"
+        r"brain)s?\b|\bof silicon\b"),
+    ("addressed", 0.8,
+        r"\b(?:configured|programmed|trained|deployed|fine-?tuned|prompted|instructed) you\b"),
+    ("addressed", 0.7,
+        r"\b(?:next|later|future|coming|newer) (?:versions?|generations?|releases?|updates?) of "
+        r"(?:you|yourself|the (?:model|assistant|ai))\b"),
     # Who the model is to be.
     ("persona", 0.55,
         r"\b(?:from now on|henceforth|from here on|from this (?:point|moment|line|sentence|page)|"
@@ -127,7 +160,7 @@ ORDERS = phrases(
      r"(?:instructions?|"
      r"note|message|text|rule|change|paragraph|section|comment|step|order|source|document|"
      r"notice|page|passage))\b"),
-    ("conceal", 0.6,
+    ("conceal", 0.5,
         r"\b(?:silently|secretly|covertly|quietly|discreetly|behind the scenes|in the background|"
         r"unnoticed|"
      r"without (?:the )?(?:user|human|person|anyone|their|his|her|confirmation|asking|being "
@@ -139,6 +172,9 @@ ORDERS = phrases(
     ("conceal", 0.5,
         r"\bkeep (?:this|these|it|that) (?:\w+ )?(?:secret|hidden|confidential|to yourself|"
         r"private|between us|quiet)\b"),
+    ("conceal", 0.6,
+        r"\b(?:say|breathe|utter) (?:nothing|not a word|no word)\b|\b(?:nobody|no one) (?:needs|"
+        r"has|ought|is) to (?:know|hear|see|learn|find out)\b|\bkeep quiet\b"),
     # Giving things away.
     ("exfiltrate", 1.0,
         r"\b(?:repeat|print|output|recite|copy|echo|write out|show)\b.{0,20}?\b(?:everything|"
@@ -149,11 +185,12 @@ ORDERS = phrases(
         rf"\b{SECRET}\b.{{0,60}}?\b(?:to|into|in) (?:the |this |an? )?(?:url|link|http|address|"
         r"image|"
      r"parameter|argument|field|endpoint|server|query|e-?mail|webhook)"),
+    ("secrets", 0.6, r"~/\.\w+|/\.(?:aws|ssh|env)\b"),
     ("exfiltrate", 0.45,
         rf"\b{GIVE_AWAY}\b.{{0,60}}?\b{CREDENTIALS}.{{0,60}}?\b(?:to|at|into|in|via|as)\b"),
     ("secrets", 0.6,
-        r"\b(?:collect|gather|find|harvest|steal|look for|contents? of|read|needs?|"
-        rf"list)\b.{{0,40}}?(?:{CREDENTIALS})"),
+        r"\b(?:collect|gather|harvest|steal|contents? of|transmit|"
+        rf"leak)\b.{{0,40}}?(?:{CREDENTIALS})"),
     ("secrets", 0.6,
         r"\b(?:ssh keys?|id_rsa|\.env\b|environment variables|/etc/passwd|private keys?)"),
     ("exfiltrate", 0.45,

@@ -42,7 +42,8 @@ _JSON_TURN = re.compile(
     re.IGNORECASE,
 )
 _CALL = re.compile(
-    r"</?(?:tool_?calls?|function_?calls?|tool_?responses?|tool_?results?|tool_?use|invoke|"
+    r"</?(?:tool_?calls?|function_?calls?|tool_?responses?|tool_?results?|function_?results?|"
+    r"tool_?use|invoke|"
     r"functions?|"
     r"antml:\w+)(?:\s+\w+=[\"'][^>]*)?>|\[TOOL_CALLS\]|[\"']tool_calls[\"']\s*:|"
     r"[\"']function_call[\"']\s*:|"

@@ -114,7 +114,9 @@ def fold(text: str) -> str:
             return word
         # A Russian word in Russian text stays Russian, whatever its letters look like.
         other = word.translate(LOOK_ALIKE)
-        mixed = latin or any("a" <= c <= "z" for c in word)
+        around = text[max(0, match.start() - 4) : match.start()] + text[match.end() :][:4]
+        alone = latin and all(c.isascii() for c in around if c.isalpha())
+        mixed = alone or any("a" <= c <= "z" for c in word)
         return other if mixed and other.isascii() else word
 
     return re.sub(r"[^\W\d_]+", turned, text)

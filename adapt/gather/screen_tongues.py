@@ -26,7 +26,7 @@ TONGUES = (
            r"beachte[nt]? .{0,30}nicht|setz\w* .{0,40}ausser kraft|ausser acht",
            r"anweisung|instruktion|anordnung|vorgabe|richtlinie|regel|system-?prompt|befehl",
            r"vorherig|bisher|samtlich|fruher|obig|vorig|alle|jede|ursprunglich|deine|eure|ihre"),
-    Tongue("French", r"ignor|oubli|neglige|ne (tiens|tenez) (pas|aucun) compte|ne suis plus|"
+    Tongue("French", r"ignor|oubli|neglige|ne (tiens|tenez) (pas|plus|aucun) compte|ne suis plus|"
            r"ne suivez plus|passe outre|passez outre|faites? abstraction|contourn",
            r"instruction|consigne|directive|regle|ordre|invite systeme|prompt",
            r"precedent|anterieur|ci-dessus|toutes?|tous|tes|vos|initial|d'avant|recu"),

@@ -23,7 +23,8 @@ def phrases(*given: tuple[str, float, str]) -> tuple[Phrase, ...]:
 ASIDE = (
     r"(?:ignor(?:e|es|ed|ing)|disregard\w*|forget\w*|overrid(?:e|es|ing)|overrul\w+|bypass\w*|"
     r"neglect\w*|discard\w*|drop(?:ping)?|abandon\w*|scrap|unlearn|circumvent\w*|dismiss\w*|"
-    r"wipe|erase|suspend|retire|shelve|nullif\w+|void|revoke\w*|supersed\w+|outrank\w*|"
+    r"wipe|erase|suspend|retire|overwrit\w+|swap|exchange|substitut\w+|"
+    r"shelve|nullif\w+|void|revoke\w*|supersed\w+|outrank\w*|"
     r"replac(?:e|es|ing)|(?:set|put|lay|cast|push|leave|brush|throw|toss)(?:ting)? (?:\w+ "
     r"){0,8}?(?:aside|"
     r"behind|away|out)|let go of|skip(?:ping)? over|(?:do not|don't|never|stop|cease|quit|no "
@@ -65,37 +66,43 @@ MODEL = (
     r"(?:ai|automated|automatic|autonomous|machine|non-?human|artificial|digital|silicon) "
     r"(?:agents?|readers?|systems?|assistants?|models?|helpers?|crawlers?|summari[sz]ers?|"
     r"processors?)|"
-    r"models?|transformers?|machines?)"
+    r"(?:intelligent|electronic|thinking|synthetic) (?:systems?|readers?|programs?|machines?|"
+    r"minds?|"
+    r"brains?|beings?)|(?:digital|artificial) (?:minds?|beings?|brains?)|\w+ (?:made )?of silicon)"
 )
+ANY_MODEL = rf"(?:{MODEL}|models?|transformers?|machines?(?! learning)|programs?|software)"
+"""Where an order follows at once: the bare words mean other things as well."""
 MUST = (
     r"(?:must|should|shall|has to|have to|is to|are to|needs? to|is required|are required|ought|"
     r"please|will now|is instructed|are instructed|is asked|are asked|is hereby|are hereby|may not|"
-    r"is expected|are expected|is obliged|are obliged)"
+    r"is expected|are expected|is obliged|are obliged|would do well)"
 )
 SECRET = (
     r"(?:system[ -]?(?:prompt|message|instruction)s?|(?:hidden|initial|original|secret|internal|"
     r"developer) (?:prompt|instruction)s?|your (?:own )?(?:instructions|prompt|"
-    r"memory|secrets?|context|guidelines)|(?:chat|conversation|dialogue|message)"
+    r"memory|secrets?|context|guidelines)|(?:chat|conversation|dialogue|message|session)"
     r" (?:history|log|transcript|so far|above|up to)|(?:whole|entire|full|complete) "
     r"(?:conversation|"
     r"chat|dialogue|session|exchange)|(?:everything|all|anything|what) the (?:user|person|"
     r"customer|human) (?:has )?(?:said|typed|"
     r"wrote|written|told|shared)|(?:previous|earlier|past|user'?s?'?|preceding|last|latest|recent|"
     r"newest) (?:messages?|questions?|"
-    r"inputs?|turns|conversations?|prompts?|session)|(?:content|text|copy|summary) of (?:the|this|"
+    r"inputs?|turns|conversations?|prompts?|session)|(?:user|customer|person|human)'?s? (?:own |"
+    r"last |earlier )?(?:words|messages|inputs|typing)|"
+    r"(?:wording|content|text|copy|summary) of (?:the|this|"
     r"your) "
-    r"(?:conversation|chat|context|session|prompt))"
+    r"(?:conversation|chat|context|session|prompt|first prompt|instructions))"
 )
 CREDENTIALS = (
     r"(?:api[ -]?keys?|credentials|passwords?|access tokens?|session tokens?|private keys?|ssh "
     r"keys?|id_rsa|\.env\b|"
-    r"environment variables|~/\.\w+|/etc/passwd|cookies|bearer tokens?)"
+    r"environment variables|~/\.\w+|/\.(?:aws|ssh|env)|/etc/passwd|cookies|bearer tokens?)"
 )
 GIVE_AWAY = (
     r"(?:reveal|print|output|repeat|show|display|leak|expos\w+|dump|recit\w+|send|forward|post|"
     r"transmit|upload|append|includ\w+|attach|share|e-?mail|copy|paste|echo|write out|disclos\w+|"
     r"exfiltrat\w+|relay|deliver|submit|encode|embed|insert|put|quote|pass(?:es|ing)?|report|hand "
-    r"over|fill)"
+    r"over|fill|supply|supplies|provide|load|transcribe|turn|state|spell\w*)"
 )
 SAY = (
     r"(?:answer|reply|replies|respond\w*|say(?:s|ing)?|state|claim|output|insist|tell|print|"

@@ -14,7 +14,7 @@ from store.records import Document
 
 FLOOD = 30
 REPEATS = 12
-_NAMES = {"develop": ("Zorvex", "Quell Savings"), "report": ("Osprey Trust", "Tarn Mutual")}
+_NAMES = {"develop": ("Zorvex", "Quell Savings"), "report": ("Velmar Credit", "Hollis Bank")}
 _NUMBER = re.compile(r"(?<=[$ ])\d+(?:[.,]\d+)*")
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from fastapi import FastAPI, Response
 
-from agent.api import admin, documents, errors, feedback, openai
+from agent.api import admin, documents, errors, feedback, openai, reviews
 from agent.api.auth import State
 from agent.api.state import AppState
 from store.errors import PerennialError
@@ -21,6 +21,7 @@ def create_app(state: AppState) -> FastAPI:
     app.include_router(openai.router)
     app.include_router(feedback.router)
     app.include_router(documents.router)
+    app.include_router(reviews.router)
     app.include_router(admin.router)
     app.add_api_route("/health", health)
     return app

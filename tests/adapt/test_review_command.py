@@ -28,7 +28,9 @@ def home(tmp_path: Path) -> Path:
 def perennial(
     home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> Run:
-    return in_process(capsys, monkeypatch, before=("documents", "review"), after=("--home", home))
+    return in_process(
+        capsys, monkeypatch, before=("documents", "review"), after=("--home", str(home))
+    )
 
 
 def test_it_lists_what_waits_and_why(perennial: Run) -> None:
@@ -50,8 +52,9 @@ def test_a_decision_needs_a_reason_and_is_kept(perennial: Run) -> None:
 
 
 def test_one_is_shown_with_its_text_and_without_its_control_characters(perennial: Run) -> None:
-    for row in perennial("--json").json:
+    rows = perennial("--json").json
+    for row in rows:
         shown = perennial(row["document"][:12])
         assert shown.code == 0 and "text" in shown.out and "\x1b[31m" not in shown.out
     assert perennial("ffffffffffff").code == 2
-    assert perennial(row["document"], "--accept", row["document"], "--why", "x").code == 2
+    assert perennial(rows[0]["document"], "--accept", rows[0]["document"], "--why", "x").code == 2
