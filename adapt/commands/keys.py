@@ -1,7 +1,7 @@
 """`perennial key`: who may call the assistant. A key is shown once, when it is made."""
 
 from datetime import timedelta
-from typing import cast, get_args
+from typing import Any, cast, get_args
 
 from rich.text import Text
 
@@ -57,7 +57,7 @@ def revoke(options: Options, which: str) -> int:
     return 0
 
 
-def _told(key: ApiKey) -> dict[str, object]:
+def _told(key: ApiKey) -> dict[str, Any]:
     now = utc_now()
     state = "valid" if key.valid(now) else "revoked" if key.revoked_at else "expired"
     return key.model_dump(mode="json") | {"scopes": ", ".join(key.scopes), "state": state}
