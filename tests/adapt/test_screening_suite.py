@@ -36,7 +36,7 @@ def test_the_halves_share_no_wording() -> None:
 
 def test_campaigns_come_in_numbers() -> None:
     assert len(flood("report", 1)) > 20
-    made = series(["Some filler text.", "Other filler text."], "report", 1)
+    made = series([f"Filler text {i}." for i in range(40)], "report", 1)
     assert len({h.text for h in made}) == len(made)
 
 
