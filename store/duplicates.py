@@ -1,7 +1,7 @@
 """Which texts say the same: datasketch's MinHash over word groups, and its bands as sorted arrays.
 
 The sketches lie in the database; what is in memory is made of them and follows them, so any number
-of processes may look and none keeps a truth of its own. Memory is some 150 bytes a document, where
+of processes may look and none keeps a truth of its own. Memory is some 200 bytes a document, where
 datasketch's own dicts of sets take some kilobytes (`perennial bench gather` measures both). What
 counts as the same, `same_text` says from the texts themselves. Called by store/taking.py.
 """
