@@ -19,13 +19,14 @@ from typing import Any
 
 import pytest
 from full_home import TEXTS, fill, records
-from sqlalchemy import text
+from sqlalchemy import inspect, text
 
 from store.backup import write_backup
 from store.database import Database
 from store.embeddings import HashEmbedder
 from store.errors import ConfigError, IntegrityError, PerennialError, StateError
 from store.home import Home
+from store.migrations import upgrade
 from store.records import digest_of
 from store.restore import restore_home
 from store.store import Store
@@ -287,9 +288,31 @@ def older(file: Path, new: Path, revision: str) -> Path:
     parts = members(file)
     manifest = json.loads(parts.pop("manifest.json"))
     manifest["revision"] = revision
-    for table in ("feedback", "trials"):
-        manifest["records"].pop(table)
+    known = columns_of(new.with_suffix(".db"), revision)
+    for name in [n for n in manifest["records"] if n not in known]:
+        del manifest["records"][name]
+    for name in [n for n in parts if n.startswith("tables/")]:
+        columns = known.get(name.split("/")[1])
+        if columns is None:
+            del parts[name], manifest["members"][name]
+            continue
+        rows = (json.loads(line) for line in parts[name].splitlines())
+        lines = [json.dumps({c: v for c, v in row.items() if c in columns}) for row in rows]
+        parts[name] = "".join(f"{line}\n" for line in lines).encode()
+        manifest["members"][name]["sha256"] = digest_of(parts[name])
     return packed(new, parts | {"manifest.json": json.dumps(manifest).encode()})
+
+
+def columns_of(place: Path, revision: str) -> dict[str, set[str]]:
+    """The columns of each table at a revision; those of today at one that is not known."""
+    database = Database(place)
+    with database.begin() as db:
+        upgrade(db, "head" if revision == "9999" else revision)
+        tables = inspect(db)
+        names = tables.get_table_names()
+        found = {name: {c["name"] for c in tables.get_columns(name)} for name in names}
+    database.close()
+    return found
 
 
 def test_an_older_backup_is_brought_up_to_date_and_a_newer_one_refused(
