@@ -25,8 +25,9 @@ def create(
     """Make a key and show it. UserError for a scope that there is not, or a name that is taken."""
     wanted = [scope.strip() for scope in scopes.split(",") if scope.strip()]
     there = get_args(Scope)
-    if not wanted or (wrong := [scope for scope in wanted if scope not in there]):
-        said = f"there is no scope {wrong[0]!r}" if wanted else "a key needs a scope"
+    wrong = [scope for scope in wanted if scope not in there]
+    if wrong or not wanted:
+        said = f"there is no scope {wrong[0]!r}" if wrong else "a key needs a scope"
         raise UserError(said, f"there are: {', '.join(there)}")
     expires = utc_now() + timedelta(days=days) if days else None
     with Store.open(home_of(options.settings())) as store:
