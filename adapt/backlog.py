@@ -17,8 +17,6 @@ def waiting(store: Store) -> int:
     for cycle in store.cycles.list() if there else ():
         if cycle.state not in _TRIED:
             continue
-        for stage in cycle.stages:
-            if stage.stage is CycleStage.GATHER and stage.outputs:
-                corpus = store.documents.get_snapshot(stage.outputs["corpus"])
-                there -= set(corpus.documents)
+        if gathered := cycle.gave(CycleStage.GATHER):
+            there -= set(store.documents.get_snapshot(gathered["corpus"]).documents)
     return len(there)

@@ -20,7 +20,7 @@ from adapt.events import Event, Notify
 from adapt.runtime import Runtime
 from store.errors import PerennialError, StageError, StateError
 from store.evidence import Verdict
-from store.records import Cycle, CycleStage, CycleState, StageRecord
+from store.records import Cycle, CycleStage, CycleState
 
 _ENDS = {
     Verdict.PROMOTE: CycleState.PROMOTED,
@@ -89,7 +89,7 @@ class _Run:
     async def stage(self, stage: CycleStage, work: Stage, *inputs: Outputs) -> Outputs:
         """Run one stage, or return what it gave before the cycle was interrupted."""
         self.current = stage
-        done = self._recorded(stage)
+        done = self.cycle.gave(stage)
         if done is not None:
             self.notify(Event(stage, "resumed", facts=done))
             return done
@@ -119,10 +119,6 @@ class _Run:
         """Record why the cycle ends here."""
         self.runtime.store.cycles.finish(self.cycle.number, CycleState.FAILED, str(error))
         self.notify(Event(self.current, "failed", text=str(error)))
-
-    def _recorded(self, stage: CycleStage) -> Outputs | None:
-        found: StageRecord | None = next((s for s in self.cycle.stages if s.stage is stage), None)
-        return found.outputs if found else None
 
 
 def refuse_if_running(runtime: Runtime) -> None:

@@ -5,7 +5,7 @@ both, which never saw it. The candidate may answer as much as those do, by chanc
 documents say, and a little more. Called by the cycle's stage `evaluate` and read by adapt.gate.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from adapt.cycle_context import Context, Outputs
@@ -13,10 +13,11 @@ from adapt.evals.asking import Asker, decoding_of
 from adapt.evals.items import Item, Suite
 from adapt.evals.runner import ask_suite
 from adapt.gate_forgotten import Forgotten
+from adapt.lineage import examples_from
 from adapt.superseding import answer_of, question_of
 from store import Store
 from store.errors import StageError
-from store.records import CycleStage, Example, Message, digest_of
+from store.records import Example, Message, digest_of
 
 MOST = 200
 """Questions asked of all withdrawn documents together."""
@@ -28,7 +29,9 @@ def probe_suite(store: Store, withdrawn: Collection[str], number: int) -> tuple[
     still = {_asked(e) for e in store.examples.of_cycle(number)}
     found: dict[str, Item] = {}
     elsewhere = 0
-    for example in _examples(store, withdrawn, number):
+    for cycle, example in examples_from(store, withdrawn):
+        if cycle >= number:
+            break
         check = _check_of(example)
         if check is None:
             continue
@@ -73,20 +76,6 @@ def forgotten_of(outputs: Outputs) -> Forgotten:
     return Forgotten(**{k: v for k, v in outputs.items() if k != "reports"})
 
 
-def _examples(store: Store, withdrawn: Collection[str], before: int) -> Iterator[Example]:
-    """Examples of these documents, of the earlier cycles that learned from them."""
-    for number in range(1, before):
-        cycle = store.cycles.get(number)
-        corpus = next(
-            (s.outputs["corpus"] for s in cycle.stages
-             if s.stage is CycleStage.GATHER and s.outputs), None,
-        )  # fmt: skip
-        if corpus and not set(store.documents.get_snapshot(corpus).documents).isdisjoint(withdrawn):
-            for example in store.examples.of_cycle(number):
-                if not set(example.documents).isdisjoint(withdrawn):
-                    yield example
-
-
 def _check_of(example: Example) -> dict[str, Any] | None:
     """What a right answer is: of a question that was trained on, the one that was trained."""
     if example.check:
@@ -102,4 +91,4 @@ def _check_of(example: Example) -> dict[str, Any] | None:
 def _asked(example: Example) -> Sequence[str]:
     """Question and answer, whoever asks."""
     call = example.messages[-1].tool_calls or (example.check or {}).get("arguments")
-    return question_of(example), answer_of(example) or digest_of(call) if call else ""
+    return question_of(example), answer_of(example) or (digest_of(call) if call else "")

@@ -103,10 +103,10 @@ def learned_from(store: Store, documents: Collection[str]) -> list[Version]:
 def examples_from(store: Store, documents: Collection[str]) -> Iterator[tuple[int, Example]]:
     """(cycle, example) of all that was written from these documents, the oldest cycle first."""
     for cycle in store.cycles.list():
-        corpus = _gave(cycle, CycleStage.GATHER).get("corpus")
-        if corpus is None:
+        gathered = cycle.gave(CycleStage.GATHER)
+        if gathered is None:
             continue
-        if set(store.documents.get_snapshot(corpus).documents).isdisjoint(documents):
+        if set(store.documents.get_snapshot(gathered["corpus"]).documents).isdisjoint(documents):
             continue
         for example in store.examples.of_cycle(cycle.number):
             if not set(example.documents).isdisjoint(documents):
@@ -114,14 +114,8 @@ def examples_from(store: Store, documents: Collection[str]) -> Iterator[tuple[in
 
 
 def _by_update(store: Store) -> dict[str, Cycle]:
-    made = (
-        (_gave(cycle, CycleStage.IMPLANT).get("update"), cycle) for cycle in store.cycles.list()
-    )
-    return {update: cycle for update, cycle in made if update}
-
-
-def _gave(cycle: Cycle, stage: CycleStage) -> Json:
-    return next((s.outputs for s in cycle.stages if s.stage is stage and s.outputs), {})
+    made = ((cycle.gave(CycleStage.IMPLANT), cycle) for cycle in store.cycles.list())
+    return {outputs["update"]: cycle for outputs, cycle in made if outputs}
 
 
 def _version_row(version: Version) -> Json:

@@ -9,7 +9,7 @@ versions`.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import mean
-from typing import Any, cast
+from typing import cast
 
 from store import Store
 from store.records import Cycle, CycleStage
@@ -85,7 +85,7 @@ def _on(store: Store, base: str) -> list[_Learning]:
     """What the updates learned that were trained on a base, the oldest first."""
     found: list[_Learning] = []
     for cycle in store.cycles.newest_first():
-        made = _gave(cycle, CycleStage.IMPLANT)
+        made = cycle.gave(CycleStage.IMPLANT)
         if made is None:
             continue
         if store.versions.get_update(made["update"]).base_digest != base:
@@ -96,12 +96,8 @@ def _on(store: Store, base: str) -> list[_Learning]:
 
 
 def _share(cycle: Cycle) -> float | None:
-    judged = _gave(cycle, CycleStage.GATE)
+    judged = cycle.gave(CycleStage.GATE)
     for test in judged["suites"] if judged else ():
         if test["suite"] == "learned" and test["live"] < 1:
             return (test["candidate"] - test["live"]) / (1 - test["live"])
     return None
-
-
-def _gave(cycle: Cycle, stage: CycleStage) -> dict[str, Any] | None:
-    return next((s.outputs for s in cycle.stages if s.stage is stage and s.outputs), None)

@@ -58,7 +58,4 @@ def rebuild_due(store: Store) -> bool:
 
 def proof_of(cycle: Cycle) -> Json | None:
     """What a rebuild found of the withdrawn documents' questions; None where it asked none."""
-    outputs = next(
-        (s.outputs for s in cycle.stages if s.stage is CycleStage.EVALUATE and s.outputs), {}
-    )
-    return outputs.get("withdrawn")
+    return (cycle.gave(CycleStage.EVALUATE) or {}).get("withdrawn")

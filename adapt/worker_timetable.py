@@ -22,8 +22,8 @@ from apscheduler.triggers.interval import IntervalTrigger
 from sqlalchemy import URL
 from sqlalchemy.exc import SQLAlchemyError
 
+from adapt.gather.due import cron_of
 from agent.config import ScheduleSettings
-from store.errors import ConfigError
 
 log = logging.getLogger(__name__)
 
@@ -40,13 +40,7 @@ def trigger_of(schedule: ScheduleSettings) -> CronTrigger | IntervalTrigger | No
         return IntervalTrigger(seconds=max(1, round(schedule.interval_minutes * 60)))
     if schedule.cron is None:
         return None
-    try:
-        return CronTrigger.from_crontab(schedule.cron)
-    except ValueError as error:
-        raise ConfigError(
-            f"schedule.cron {schedule.cron!r} cannot be used: {error}",
-            "five fields, such as '0 3 * * *' (every day at three)",
-        ) from error
+    return cron_of(schedule.cron, "schedule.cron")
 
 
 def in_words(schedule: ScheduleSettings) -> str:

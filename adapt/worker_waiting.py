@@ -100,10 +100,10 @@ class Waiting:
         if not refused or self.after_refusals() is not None:
             return False
         store = self.runtime.store
-        gathered = next((s for s in refused[0].stages if s.stage is CycleStage.GATHER), None)
-        if gathered is None or not gathered.outputs:
+        gathered = refused[0].gave(CycleStage.GATHER)
+        if gathered is None:
             return False
-        tried = store.documents.get_snapshot(gathered.outputs["corpus"]).documents
+        tried = store.documents.get_snapshot(gathered["corpus"]).documents
         # A person may have promoted what the gate refused.
         untaught = set(tried) - learned_documents(self.runtime)
         return any(store.documents.get(d).state is DocumentState.ACCEPTED for d in untaught)

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import TypeVar
 
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Column, Connection, func, insert, select
 
 from store.errors import NotFoundError
 from store.records import Document, DocumentState
@@ -95,3 +95,17 @@ def _row(document: Document, change: int) -> dict[str, object]:
         "record": pack(document, without=("state",)),
         "changed": change,
     }
+
+
+def digest_beginning(
+    db: Connection, column: Column[str], beginning: str, what: str, hint: str
+) -> str:
+    """The one digest of a column that begins so, as people give it. NotFoundError, in words of
+    `what` is looked for, for none and for several."""
+    begins = column.startswith(beginning, autoescape=True)
+    found = db.scalars(select(column).where(begins).limit(2)).all()
+    if len(found) == 1 and beginning:
+        return found[0]
+    count = db.scalar(select(func.count()).where(begins)) if len(found) > 1 else 0
+    why = f"{count} {what}s have a digest that" if count else f"no {what}"
+    raise NotFoundError(f"{why} begins with {beginning!r}", hint)

@@ -15,6 +15,7 @@ from store.database import Database
 from store.document_rows import (
     SCAN,
     chunks,
+    digest_beginning,
     digests_in,
     known_digests,
     next_change,
@@ -89,6 +90,14 @@ class Documents:
         with self._database.read() as db:
             found = read_documents(db, wanted)
         return [found[digest] for digest in wanted if digest in found]
+
+    def find(self, beginning: str) -> str:
+        """The one digest that begins so. NotFoundError for none, or for several."""
+        with self._database.read() as db:
+            return digest_beginning(
+                db, documents.c.digest, beginning, "document",
+                "perennial documents list has their digests",
+            )  # fmt: skip
 
     def accept(self, digest: str) -> None:
         """Let a document reach search and training. Raises StateError, NotFoundError."""

@@ -49,10 +49,6 @@ class ApiKey(Record):
             raise ValueError("a key needs a scope")
         return tuple(scope for scope in SCOPES if scope in value)
 
-    def allows(self, scope: Scope) -> bool:
-        """Whether it may do that."""
-        return scope in self.scopes or "admin" in self.scopes
-
     def valid(self, at: datetime) -> bool:
         """Whether it may do anything at that moment."""
         return self.revoked_at is None and (self.expires_at is None or at < self.expires_at)

@@ -262,6 +262,10 @@ class Cycle(Record):
     settings: dict[str, Any] = Field(default_factory=dict)
     error: str | None = None
 
+    def gave(self, stage: CycleStage) -> dict[str, Any] | None:
+        """What a stage gave; None until it has finished."""
+        return next((s.outputs for s in self.stages if s.stage is stage), None)
+
 
 class Citation(Record):
     """A document that a tool answered from."""

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from sqlalchemy import Connection, Select, func, insert, select, update
 
 from store.database import Database
-from store.document_rows import states_of
+from store.document_rows import digest_beginning, states_of
 from store.documents import move_document
 from store.errors import NotFoundError, StateError, UserError
 from store.records import DocumentState, utc_now
@@ -19,6 +19,7 @@ from store.tables import documents, moment, pack, reviews, unpack
 
 Decision = Literal["accepted", "withdrawn"]
 _STATES = {"accepted": DocumentState.ACCEPTED, "withdrawn": DocumentState.WITHDRAWN}
+_LISTED = "`perennial documents review` lists them"
 _HELD = frozenset({DocumentState.NEW, DocumentState.ACCEPTED, DocumentState.QUARANTINED})
 
 
@@ -75,16 +76,10 @@ class Reviews:
         with self._database.read() as db:
             return _get(db, document)
 
-    def find(self, start: str) -> str:
-        """The one digest that begins so. Raises NotFoundError for none, UserError for several."""
-        query = select(reviews.c.document).where(reviews.c.document.startswith(start)).limit(2)
+    def find(self, beginning: str) -> str:
+        """The one digest that begins so. NotFoundError for none, or for several."""
         with self._database.read() as db:
-            found = db.scalars(query).all() if start else []
-        if len(found) > 1:
-            raise UserError(f"several held documents begin with {start!r}", "give more of it")
-        if not found:
-            raise _missing(start)
-        return found[0]
+            return digest_beginning(db, reviews.c.document, beginning, "held document", _LISTED)
 
     def list(self, *, waiting: bool = True, most: int = 1000, after: int = 0) -> list[Review]:
         """Those that wait for a person, or all; the one held longest first."""
@@ -133,9 +128,7 @@ def _get(db: Connection, document: str) -> Review:
 
 
 def _missing(document: str) -> NotFoundError:
-    return NotFoundError(
-        f"no held document {document!r}", "`perennial documents review` lists them"
-    )
+    return NotFoundError(f"no held document {document!r}", _LISTED)
 
 
 def _write(db: Connection, review: Review, new: bool) -> None:

@@ -6,17 +6,14 @@ examples, and by all that choose examples to train on or to ask.
 
 from collections.abc import Collection, Iterable
 from datetime import datetime
-from itertools import islice
 from typing import Literal
 
 from sqlalchemy import Connection, insert, or_, select
 
 from store.database import Database
+from store.document_rows import chunks
 from store.records import DocumentState, Record
 from store.tables import documents, editions, pack, superseded, unpack
-
-_MANY = 500
-"""Digests in one statement: both databases bound how many values one may have."""
 
 
 class Supersession(Record):
@@ -50,7 +47,7 @@ class Superseded:
         new = {(s.example, s.document, s.newer): s for s in found}
         with self._database.begin() as db:
             newer = list({s.newer for s in new.values()})
-            for some in _chunks(newer):
+            for some in chunks(newer):
                 keys = select(superseded.c.example, superseded.c.document, superseded.c.newer)
                 for row in db.execute(keys.where(superseded.c.newer.in_(some))):
                     new.pop((row.example, row.document, row.newer), None)
@@ -100,7 +97,7 @@ def _addresses(db: Connection, of: Collection[str]) -> list[list[str]]:
     """The accepted editions of every address at which one of these documents ever was, in order."""
     places: dict[tuple[str, str], list[str]] = {}
     here = (editions.c.source, editions.c.address_digest)
-    for some in _chunks(sorted(of)):
+    for some in chunks(sorted(of)):
         for row in db.execute(select(*here).where(editions.c.document.in_(some)).distinct()):
             places[row.source, row.address_digest] = []
     for source, address in places:
@@ -112,9 +109,3 @@ def _addresses(db: Connection, of: Collection[str]) -> list[list[str]]:
         )
         places[source, address] = list(db.scalars(query.order_by(editions.c.number)))
     return [each for each in places.values() if each]
-
-
-def _chunks(values: Iterable[str]) -> Iterable[list[str]]:
-    left = iter(values)
-    while some := list(islice(left, _MANY)):
-        yield some

@@ -6,13 +6,15 @@ same at the next start. Queries are not kept. Called by tools/ranking.py; the fi
 
 import sqlite3
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from store.embeddings import Embedder
 from store.errors import PerennialError
 from store.records import digest_of
 
+_WAIT_S = 10.0
 _AT_ONCE = 32
 """Texts that are embedded and then kept: a start that is interrupted loses no more."""
 
@@ -53,7 +55,7 @@ class KeptVectors:
 
     def _read(self, keys: Sequence[str]) -> dict[str, bytes]:
         found: dict[str, bytes] = {}
-        with _Opened(self._place) as db:
+        with _opened(self._place) as db:
             for start in range(0, len(keys), 500):
                 some = keys[start : start + 500]
                 marks = ", ".join("?" * len(some))
@@ -61,40 +63,20 @@ class KeptVectors:
         return found
 
     def _write(self, new: dict[str, bytes]) -> None:
-        with _Opened(self._place) as db:
+        with _opened(self._place) as db:
             db.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?)", new.items())
 
 
-class _Opened:
+@contextmanager
+def _opened(place: Path) -> Iterator[sqlite3.Connection]:
     """The file for a moment, in a transaction; SQLite's errors become ours."""
-
-    def __init__(self, place: Path) -> None:
-        self._place = place
-
-    def __enter__(self) -> sqlite3.Connection:
-        try:
-            self._connection = sqlite3.connect(self._place, timeout=10)
-            self._connection.execute(
+    try:
+        with closing(sqlite3.connect(place, timeout=_WAIT_S)) as db, db:
+            db.execute(
                 "CREATE TABLE IF NOT EXISTS vectors (key TEXT PRIMARY KEY, vector BLOB NOT NULL)"
             )
-        except sqlite3.Error as error:
-            self._connection.close()
-            raise self._explained(error) from error
-        return self._connection
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        try:
-            if error is None:
-                self._connection.commit()
-        except sqlite3.Error as failure:
-            raise self._explained(failure) from failure
-        finally:
-            self._connection.close()
-        if isinstance(error, sqlite3.Error):
-            raise self._explained(error) from error
-
-    def _explained(self, error: sqlite3.Error) -> PerennialError:
-        return PerennialError(
-            f"the kept vectors {self._place} failed: {error}",
-            "delete that file; it is made again",
-        )
+            yield db
+    except sqlite3.Error as error:
+        raise PerennialError(
+            f"the kept vectors {place} failed: {error}", "delete that file; it is made again"
+        ) from error

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 
 from adapt.bench.gather_made import Made, made_documents
 from store import Home, Store
@@ -184,8 +185,7 @@ def _chunks(made: list[Made]) -> Iterator[list[Made]]:
 
 
 def _memory_mb() -> float:
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / (1 << 20)
+    return psutil.Process().memory_info().rss / (1 << 20)
 
 
 def _peak_mb() -> float:

@@ -15,7 +15,7 @@ from adapt.commands import Options
 from adapt.show import CycleView, table
 from store import Store
 from store.editions import difference
-from store.errors import NotFoundError, UserError
+from store.errors import UserError
 from store.records import Document, DocumentState
 from store.source_records import Edition
 
@@ -40,7 +40,7 @@ def show_all(options: Options, state: str | None, source: str | None) -> int:
 def show(options: Options, digest: str, only_difference: bool) -> int:
     """One document whole. NotFoundError for a digest that is not stored, or means several."""
     with options.read_store() as store:
-        document = _find(store, digest)
+        document = store.documents.get(store.documents.find(digest))
         editions = store.editions.of_document(document.digest)
         changed = _changed(store, document, editions)
         duplicate = store.documents.duplicate_of(document.digest)
@@ -118,16 +118,6 @@ def _searched(options: Options) -> Iterator[Store]:
                 yield store
         else:
             yield store
-
-
-def _find(store: Store, beginning: str) -> Document:
-    found = [d for d in sorted(store.documents.digests()) if d.startswith(beginning)]
-    if len(found) != 1:
-        why = "no document" if not found else f"{len(found)} documents have a digest that"
-        raise NotFoundError(
-            f"{why} begins with {beginning!r}", "perennial documents list has their digests"
-        )
-    return store.documents.get(found[0])
 
 
 def _changed(store: Store, document: Document, editions: list[Edition]) -> str:

@@ -1,7 +1,7 @@
 """`perennial key`: who may call the assistant. A key is shown once, when it is made."""
 
 from datetime import timedelta
-from typing import Any, cast, get_args
+from typing import Any, cast
 
 from rich.text import Text
 
@@ -10,7 +10,7 @@ from adapt.show import table
 from agent.config import home_of
 from store import Store
 from store.errors import UserError
-from store.keys import ApiKey, Scope
+from store.keys import SCOPES, ApiKey, Scope
 from store.records import utc_now
 
 
@@ -24,11 +24,10 @@ def create(
 ) -> int:
     """Make a key and show it. UserError for a scope that there is not, or a name that is taken."""
     wanted = [scope.strip() for scope in scopes.split(",") if scope.strip()]
-    there = get_args(Scope)
-    wrong = [scope for scope in wanted if scope not in there]
+    wrong = [scope for scope in wanted if scope not in SCOPES]
     if wrong or not wanted:
         said = f"there is no scope {wrong[0]!r}" if wrong else "a key needs a scope"
-        raise UserError(said, f"there are: {', '.join(there)}")
+        raise UserError(said, f"there are: {', '.join(SCOPES)}")
     expires = utc_now() + timedelta(days=days) if days else None
     with Store.open(home_of(options.settings())) as store:
         key, secret = store.keys.create(

@@ -38,9 +38,10 @@ def of_version(options: Options, name: str) -> int:
 
 
 def of_document(options: Options, digest: str) -> int:
-    """From a document to its examples, updates, versions and the number of answers."""
+    """From a document, by the beginning of its digest, to its examples, updates, versions and the
+    number of answers."""
     with options.read_store() as store:
-        value = document_lineage(store, digest)
+        value = document_lineage(store, store.documents.find(digest))
     document = value["document"]
     kinds = Counter(f"{e['kind']} ({e['split']})" for e in value["examples"])
     replaced = Counter(

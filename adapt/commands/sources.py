@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from adapt.commands import Options
-from adapt.gather.due import next_visit, trigger_of
+from adapt.gather.due import cron_of, next_visit
 from adapt.gather.kinds import guessed, kind_of
 from adapt.gather.looking import Looked, look
 from adapt.show import table
@@ -41,7 +41,7 @@ def add(
         | ({"max_bytes": max_bytes} if max_bytes else {})
     )
     if schedule is not None:
-        trigger_of(schedule)
+        cron_of(schedule)
         if source.kind == "posted":
             raise UserError("a source that is posted to is never visited", "leave out --schedule")
     settings = options.settings()

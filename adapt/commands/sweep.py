@@ -81,7 +81,7 @@ async def _sweep(
 def _asked(runtime: Runtime, version: Version, items: int) -> Suite:
     """What the cycle that made the version held out. NotFoundError when there is nothing."""
     for cycle in runtime.store.cycles.list():
-        made = next((s.outputs for s in cycle.stages if s.stage is CycleStage.COMPOSE), None)
+        made = cycle.gave(CycleStage.COMPOSE)
         if made and made["version"] == version.name:
             suite = learned_suite(runtime.store.examples.of_cycle(cycle.number, "held_out"), items)
             if suite.items:

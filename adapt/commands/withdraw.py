@@ -28,6 +28,7 @@ def withdraw(options: Options, digests: Sequence[str], yes: bool) -> int:
     """
     settings = options.settings()
     with options.read_store() as store:
+        digests = [store.documents.find(digest) for digest in digests]
         found = affected(store, digests)
     shown = _shown(found)
     if not (yes or _agreed(options, shown)):
@@ -103,5 +104,4 @@ async def _withdraw(
 
 
 def _rebuilt(cycle: Cycle) -> bool:
-    gathered = (s.outputs or {} for s in cycle.stages if s.stage is CycleStage.GATHER)
-    return any("withdrawn" in outputs for outputs in gathered)
+    return "withdrawn" in (cycle.gave(CycleStage.GATHER) or {})

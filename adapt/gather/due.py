@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from apscheduler.triggers.cron import CronTrigger
 
-from store.errors import UserError
+from store.errors import ConfigError
 from store.source_records import Source, Visit
 
 FRESH = timedelta(minutes=1)
@@ -33,17 +33,17 @@ def is_due(source: Source, last: Visit | None, now: datetime) -> bool:
 
 def next_visit(source: Source, after: datetime) -> datetime | None:
     """The first time after `after` of a source's own schedule; None when there is none."""
-    return trigger_of(source.schedule).get_next_fire_time(after, after) if source.schedule else None
+    return cron_of(source.schedule).get_next_fire_time(after, after) if source.schedule else None
 
 
-def trigger_of(schedule: str) -> CronTrigger:
-    """A cron line. UserError when it is none."""
+def cron_of(schedule: str, setting: str = "the schedule") -> CronTrigger:
+    """A cron line. ConfigError, naming where it stands, when it is none."""
     try:
         return CronTrigger.from_crontab(schedule)
     except ValueError as error:
-        raise UserError(
-            f"the schedule {schedule!r} cannot be used: {error}",
-            "five fields, such as '0 * * * *' (every hour)",
+        raise ConfigError(
+            f"{setting} {schedule!r} cannot be used: {error}",
+            "five fields, such as '0 3 * * *' (every day at three)",
         ) from error
 
 

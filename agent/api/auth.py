@@ -54,10 +54,6 @@ class Caller:
         """A thread's name among those of all callers: two tenants' `main` are two threads."""
         return f"{self.tenant}:{name}" if self.tenant and name else name
 
-    def owns(self, thread: str) -> bool:
-        """Whether a thread, by its name among all, is this caller's."""
-        return self.tenant is None or thread.startswith(f"{self.tenant}:")
-
 
 def caller_of(request: Request, state: State) -> Caller:
     """The caller. 401 for a wrong or missing key, 403 for what comes from elsewhere without one."""
@@ -114,5 +110,4 @@ def _scoped(scope: Scope) -> Any:
 
 MayChat, MayRead, MayAdmin = _scoped("chat"), _scoped("read"), _scoped("admin")
 Chatting = Annotated[Caller, MayChat]
-Reading = Annotated[Caller, MayRead]
 Administering = Annotated[Caller, MayAdmin]
