@@ -13,7 +13,7 @@ from store.database import Database
 from store.document_rows import digest_beginning, states_of
 from store.documents import move_document
 from store.errors import NotFoundError, StateError, UserError
-from store.records import DocumentState, utc_now
+from store.records import Document, DocumentState, utc_now
 from store.source_records import Finding, Review
 from store.tables import documents, moment, pack, reviews, unpack
 
@@ -106,6 +106,14 @@ class Reviews:
                 else "what is withdrawn stays out",
             )
         return review
+
+
+def told(review: Review, document: Document) -> dict[str, Any]:
+    """A review as JSON, with what its document is."""
+    return review.model_dump(mode="json") | {
+        "title": document.title, "source": document.source, "address": document.address,
+        "kind": document.kind, "trust": document.trust, "state": document.state.value,
+    }  # fmt: skip
 
 
 def _waiting(query: Select[Any]) -> Select[Any]:

@@ -5,7 +5,6 @@ Parsed by adapt/commands/documents_group.py.
 """
 
 import getpass
-from typing import Any
 
 from rich.console import Group
 from rich.markup import escape
@@ -14,8 +13,7 @@ from adapt.commands import Options
 from adapt.show import table
 from store import Store
 from store.errors import UserError
-from store.records import Document
-from store.source_records import Review
+from store.reviews import told
 
 _SHOWN_CHARS = 2000
 
@@ -44,7 +42,7 @@ def review(
 def _list(options: Options, store: Store, *, waiting: bool) -> int:
     found = store.reviews.list(waiting=waiting)
     documents = {d.digest: d for d in store.documents.get_all(r.document for r in found)}
-    rows = [_row(each, documents[each.document]) for each in found]
+    rows = [told(each, documents[each.document]) for each in found]
     shown = [
         {
             "digest": row["document"][:12], "source": row["source"], "title": escape(row["title"]),
@@ -72,7 +70,7 @@ def _show(options: Options, store: Store, start: str) -> int:
     text = document.text[:_SHOWN_CHARS]
     # Escaped for terminals too: a hostile text may hold their control sequences.
     shown = Group(*(escape(_plain(part)) for part in (head, "", *lines, "", text)))
-    options.put(_row(found, document) | {"text": document.text}, shown)
+    options.put(told(found, document) | {"text": document.text}, shown)
     return 0
 
 
@@ -81,17 +79,9 @@ def _decide(options: Options, store: Store, start: str, why: str, *, accepted: b
     done = store.reviews.decide(
         digest, "accepted" if accepted else "withdrawn", why=why, by=getpass.getuser()
     )
-    told = "is accepted and joins the next update" if accepted else "stays out for ever"
-    options.put(_row(done, store.documents.get(digest)), f"{digest[:12]} {told}")
+    said = "is accepted and joins the next update" if accepted else "stays out for ever"
+    options.put(told(done, store.documents.get(digest)), f"{digest[:12]} {said}")
     return 0
-
-
-def _row(review: Review, document: Document) -> dict[str, Any]:
-    """A review as JSON, with what it is about."""
-    return review.model_dump(mode="json") | {
-        "title": document.title, "source": document.source, "address": document.address,
-        "kind": document.kind, "trust": document.trust, "state": document.state.value,
-    }  # fmt: skip
 
 
 def _plain(text: str) -> str:

@@ -10,8 +10,7 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from agent.api.auth import Administering, MayRead, State
-from store.records import Document
-from store.source_records import Review
+from store.reviews import told
 
 router = APIRouter(prefix="/reviews")
 
@@ -40,7 +39,7 @@ def reviews(
     documents = {d.digest: d for d in store.documents.get_all(r.document for r in found)}
     return {
         "waiting": store.reviews.count_waiting(),
-        "reviews": [_told(each, documents[each.document]) for each in found],
+        "reviews": [told(each, documents[each.document]) for each in found],
     }
 
 
@@ -49,18 +48,11 @@ def review(digest: str, state: State) -> dict[str, Any]:
     """One of them with its whole text; 404 for a document that was never held."""
     found = state.store.reviews.get(digest)
     document = state.store.documents.get(digest)
-    return _told(found, document) | {"text": document.text}
+    return told(found, document) | {"text": document.text}
 
 
 @router.post("/{digest}")
 def decide(digest: str, body: Decided, state: State, caller: Administering) -> dict[str, Any]:
     """Accept or withdraw; 404 for a document that was never held, 409 for one decided about."""
     done = state.store.reviews.decide(digest, body.decision, why=body.why, by=caller.name)
-    return _told(done, state.store.documents.get(digest))
-
-
-def _told(review: Review, document: Document) -> dict[str, Any]:
-    return review.model_dump(mode="json") | {
-        "title": document.title, "source": document.source, "address": document.address,
-        "kind": document.kind, "trust": document.trust, "state": document.state.value,
-    }  # fmt: skip
+    return told(done, state.store.documents.get(digest))
