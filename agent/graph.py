@@ -14,8 +14,9 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph import START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
-from agent.nodes import call_model, call_tools
+from agent.nodes import call_model
 from agent.state import AgentState, RunContext
+from agent.tool_node import call_tools
 
 Graph = CompiledStateGraph[AgentState, RunContext, AgentState, AgentState]
 

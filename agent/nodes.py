@@ -1,7 +1,7 @@
-"""The two nodes of the agent's graph: ask the model, call its tools. Each is one step of a run.
+"""The node of the agent's graph that asks the model. One step of a run.
 
-They read the run's context and stream events; they keep nothing themselves. An engine fault ends
-the run and stays in its trace; a tool fault is a message that the model reads.
+It reads the run's context and streams events; it keeps nothing itself. An engine fault ends the run
+and stays in its trace. What the model calls is run by agent.tool_node.
 """
 
 import json
@@ -15,16 +15,9 @@ from langgraph.types import Command, StreamWriter
 from agent.engine import Reply
 from agent.engine_errors import too_long
 from agent.history import Wire, shortened, with_system
-from agent.state import AgentState, RunContext, Token, ToolCalled, ToolReplied, tool_message
+from agent.state import AgentState, RunContext, Token, tool_message
 from store.errors import EngineError, EngineRefused
-from tools.base import CallContext
-from tools.registry import ToolResult
 
-TOOL_TIMEOUT_S = 30.0
-TOOL_MAX_CHARS = 2000
-"""Most characters of one tool's reply."""
-MAX_CALLS = 8
-"""Most tool calls in one reply of the model; the rest are refused."""
 CALL_MARK = "<tool_call>"
 """What the engine's parser leaves in the text of a call that it could not read."""
 
@@ -63,32 +56,6 @@ async def call_model(state: AgentState, runtime: Runtime[RunContext]) -> Command
     return Command(update={"messages": [said]}, goto="__end__")
 
 
-async def call_tools(state: AgentState, runtime: Runtime[RunContext]) -> dict[str, list[Wire]]:
-    """Run the last reply's calls in their order, since one may need what an earlier one did."""
-    run, write = runtime.context, runtime.stream_writer
-    replies: list[Wire] = []
-    for place, call in enumerate(state["messages"][-1]["tool_calls"]):
-        name, arguments = call["function"]["name"], call["function"]["arguments"]
-        write(ToolCalled(call["id"], name, arguments))
-        if place < MAX_CALLS:
-            result = await run.registry.call(
-                name,
-                arguments,
-                CallContext(run.thread, run.trace.citations),
-                TOOL_TIMEOUT_S,
-                TOOL_MAX_CHARS,
-            )
-        else:
-            words = json.dumps({"error": f"more than {MAX_CALLS} calls at once, call it later"})
-            result = ToolResult(words, ok=False, retry=True)
-        run.trace.malformed += not _is_object(arguments)
-        run.trace.tool_calls += 1
-        run.trace.tool_errors += not result.ok
-        write(ToolReplied(call["id"], name, result.text, result.ok))
-        replies.append(tool_message(call["id"], result.text))
-    return {"messages": replies}
-
-
 async def _ask_fitting(
     run: RunContext, messages: list[Wire], last: bool, write: StreamWriter
 ) -> Reply:
@@ -121,10 +88,3 @@ async def _ask(
                 write(Token(piece.text))
     # The engine's client ends every stream that did not fail with the whole reply.
     return cast(Reply, piece)
-
-
-def _is_object(arguments: str) -> bool:
-    try:
-        return isinstance(json.loads(arguments or "{}"), dict)
-    except (ValueError, RecursionError):
-        return False

@@ -1,7 +1,7 @@
 """What one run holds: the graph's state, its context, the events it streams, and its result.
 
 The state (messages) is what a thread keeps; the context belongs to one run and is never stored.
-Does nothing by itself. Used by agent.graph, agent.nodes and agent.runs.
+Does nothing by itself. Used by agent.graph, its two nodes and agent.runs.
 """
 
 from dataclasses import dataclass, field

@@ -12,9 +12,9 @@ from faults.invariants import TALLY
 
 from agent.config_sections import AgentSettings
 from agent.fake_engine import FakeVllm
-from agent.nodes import TOOL_MAX_CHARS
 from agent.runs import Agent
 from agent.threads import open_threads
+from agent.tool_node import TOOL_MAX_CHARS
 from store.errors import ToolFailed, ToolRetry
 from store.records import Episode
 from tools.base import CallContext, ToolSpec
