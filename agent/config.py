@@ -11,7 +11,7 @@ import os
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import PydanticUndefined
@@ -41,6 +41,7 @@ from agent.config_sections import (
     lora_rank_for,
     quota_of,
 )
+from agent.config_tools import ToolsSettings
 from store.errors import ConfigError
 from store.home import Home
 
@@ -60,6 +61,7 @@ __all__ = [
     "StorageSettings",
     "SwapSettings",
     "SynthesisSettings",
+    "ToolsSettings",
     "TrustSettings",
     "UpdateSettings",
     "home_of",
@@ -193,15 +195,11 @@ def _explain(error: ValidationError, sources: Mapping[str, Mapping[str, Any]]) -
     first = error.errors()[0]
     path = tuple(str(part) for part in first["loc"])
     where = _source_of(path, sources)
-    section: type[BaseModel] = Settings
-    for part in path[:-1]:
-        kind = section.model_fields[part].annotation
-        assert isinstance(kind, type) and issubclass(kind, BaseModel), path
-        section = kind
-    if first["type"] == "extra_forbidden":
+    section = _section_of(path[:-1])
+    if first["type"] == "extra_forbidden" and section:
         return _unknown(".".join(path), section.model_fields, where)
     said = first["msg"].removeprefix("Value error, ")
-    field = section.model_fields.get(path[-1]) if path else None
+    field = section.model_fields.get(path[-1]) if section and path else None
     if field is None or isinstance(first["input"], BaseModel | dict):
         return ConfigError(f"{'.'.join(path) or 'settings'} from {where}: {said}")
     shown = "(secret)" if path[-1] in _SECRET else repr(first["input"])
@@ -210,6 +208,18 @@ def _explain(error: ValidationError, sources: Mapping[str, Mapping[str, Any]]) -
     if default is not PydanticUndefined and default is not None:
         hint += f" Default: {default}."
     return ConfigError(f"{'.'.join(path)} = {shown} from {where}: {said}", hint.strip())
+
+
+def _section_of(path: tuple[str, ...]) -> type[BaseModel] | None:
+    """The section at a path; None inside a value, such as a list."""
+    kind: Any = Settings
+    for part in path:
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            kind = kind.model_fields[part].annotation
+        else:
+            # Of a table of sections by name, the sections.
+            kind = next(reversed(get_args(kind)), None)
+    return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
 
 
 def _source_of(path: tuple[str, ...], sources: Mapping[str, Mapping[str, Any]]) -> str:

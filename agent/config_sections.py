@@ -19,6 +19,7 @@ from agent.config_knowledge import (
     TrustSettings,
 )
 from agent.config_operations import BudgetSettings, FleetSettings, StorageSettings, SwapSettings
+from agent.config_tools import ToolsSettings
 from store.errors import ConfigError
 
 LORA_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
@@ -202,6 +203,7 @@ class Settings(BaseSettings):
     gather: GatherSettings = Field(default_factory=GatherSettings)
     trust: TrustSettings = Field(default_factory=TrustSettings)
     synthesis: SynthesisSettings = Field(default_factory=SynthesisSettings)
+    tools: ToolsSettings = Field(default_factory=ToolsSettings)
 
     @property
     def model_source(self) -> str:

@@ -5,7 +5,7 @@ Tools are kept and called by `tools.registry`; the agent never calls one directl
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from store.records import Citation
 
@@ -30,6 +30,24 @@ class ToolSpec:
         }
 
 
+Permission = Literal["allow", "confirm", "deny"]
+"""Whether a tool is called at once, after a person's yes, or never and is not shown."""
+
+
+@dataclass(frozen=True)
+class Terms:
+    """On what terms a tool is called."""
+
+    permission: Permission = "allow"
+    timeout_s: float = 30.0
+    max_chars: int = 2000
+    """Most characters of one reply."""
+
+
+USUAL = Terms()
+"""Those of a tool of which nothing is said."""
+
+
 @dataclass(frozen=True)
 class CallContext:
     """Whose call it is: tools with state keep one per `thread`."""
@@ -37,6 +55,8 @@ class CallContext:
     thread: str
     cited: list[Citation] = field(default_factory=list)
     """The documents that the run's tools answered from; a tool adds its own."""
+    confirmed: bool = False
+    """Whether a person has said yes to this call; only what asks them sets it."""
 
 
 class Tool(Protocol):

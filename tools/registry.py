@@ -7,15 +7,15 @@ Called by the agent's tool node.
 import asyncio
 import difflib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from store.errors import ConfigError, NotFoundError, ToolFailed, ToolRetry
-from tools.base import CallContext, Tool, ToolSpec
+from tools.base import USUAL, CallContext, Terms, Tool, ToolSpec
 from tools.ranking import Embedder, nearest
 
-__all__ = ["CUT", "Embedder", "Registry", "ToolResult"]
+__all__ = ["CUT", "Embedder", "Registry", "ToolResult", "arguments_of"]
 
 CUT = " ... (cut)"
 
@@ -30,15 +30,28 @@ class ToolResult:
 
 
 class Registry:
-    """Tools by name, in the order given. Raises ConfigError for two of one name."""
+    """Tools by name, in the order given. Raises ConfigError for two of one name.
 
-    def __init__(self, tools: Iterable[Tool]) -> None:
+    `terms` are those of single tools by name, `usual` those of all others. A tool that is denied is
+    not in it.
+    """
+
+    def __init__(
+        self, tools: Iterable[Tool], terms: Mapping[str, Terms] = {}, usual: Terms = USUAL
+    ) -> None:
         self._tools: dict[str, Tool] = {}
+        self._terms = dict(terms)
+        self._usual = usual
         for tool in tools:
             name = tool.spec.name
             if name in self._tools:
                 raise ConfigError(f"two tools are called {name}", "rename or leave out one")
-            self._tools[name] = tool
+            if self.terms(name).permission != "deny":
+                self._tools[name] = tool
+
+    def terms(self, name: str) -> Terms:
+        """On what terms the tool of that name is called, whether or not there is one."""
+        return self._terms.get(name, self._usual)
 
     def specs(self) -> list[ToolSpec]:
         """What the model may be told, in order."""
@@ -66,46 +79,55 @@ class Registry:
         best = nearest([described(spec) for spec in specs], query, k, embedder)
         return [specs[place] for place in best]
 
-    async def call(
-        self, name: str, arguments_json: str, context: CallContext, timeout_s: float, max_chars: int
-    ) -> ToolResult:
-        """Call one tool. A fault is a result `{"error": ...}`, with `"final": true` where trying
-        again is pointless; the text has at most `max_chars` characters."""
+    async def call(self, name: str, arguments_json: str, context: CallContext) -> ToolResult:
+        """Call one tool on its terms. A fault is a result `{"error": ...}`, with `"final": true`
+        where trying again is pointless; the text has at most `max_chars` characters."""
+        terms = self.terms(name)
+        most = terms.max_chars
         if name not in self._tools:
-            return _fault(f"there is no tool {name}; {self._nearest(name)}", max_chars)
+            return _fault(f"there is no tool {name}; {self._nearest(name)}", most)
+        arguments = arguments_of(arguments_json)
+        if isinstance(arguments, str):
+            return _fault(f"the arguments of {name} {arguments}", most)
+        if terms.permission == "confirm" and not context.confirmed:
+            # Here and not only where people are asked: no way to a tool leads past it.
+            return _fault(f"{name} was not called: nobody has confirmed it", most, final=True)
         try:
-            arguments = json.loads(arguments_json or "{}")
-        except (ValueError, RecursionError):
-            return _fault(f"the arguments of {name} are not JSON: {arguments_json}", max_chars)
-        if not isinstance(arguments, dict):
-            return _fault(f"the arguments of {name} must be a JSON object", max_chars)
-        try:
-            async with asyncio.timeout(timeout_s):
+            async with asyncio.timeout(terms.timeout_s):
                 text = await self._tools[name].call(arguments, context)
             if not isinstance(text, str):
                 raise TypeError(f"its result is no text but {type(text).__name__}")
         except ToolRetry as error:
-            return _fault(str(error), max_chars)
+            return _fault(str(error), most)
         except ToolFailed as error:
-            return _fault(str(error), max_chars, final=True)
+            return _fault(str(error), most, final=True)
         except TimeoutError:
-            return _fault(f"{name} did not answer within {timeout_s:g} s, try again", max_chars)
+            return _fault(f"{name} did not answer within {terms.timeout_s:g} s, try again", most)
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if task is None or task.cancelling():
                 raise
             # Nobody cancelled us: it is the tool's own, which must not end the run without a word.
-            return _fault(f"{name} was cut off inside, try again", max_chars)
+            return _fault(f"{name} was cut off inside, try again", most)
         except (Exception, SystemExit) as error:
             # A broken tool must cost one result, never the run: the episode keeps it. A library
             # that ends the process would take the server along.
             said = str(error) or "no message"
-            return _fault(f"{name} failed: {type(error).__name__}: {said}", max_chars, final=True)
-        return ToolResult(_cut(text, max_chars), ok=True)
+            return _fault(f"{name} failed: {type(error).__name__}: {said}", most, final=True)
+        return ToolResult(_cut(text, most), ok=True)
 
     def _nearest(self, name: str) -> str:
         near = difflib.get_close_matches(name, self._tools, n=3, cutoff=0.5)
         return f"there are: {', '.join(near or list(self._tools)[:8]) or 'none'}"
+
+
+def arguments_of(text: str) -> dict[str, Any] | str:
+    """The arguments of a call as the model wrote them, or the words that say what is wrong."""
+    try:
+        arguments = json.loads(text or "{}")
+    except (ValueError, RecursionError):
+        return f"are not JSON: {text}"
+    return arguments if isinstance(arguments, dict) else "must be a JSON object"
 
 
 def _fault(message: str, max_chars: int, *, final: bool = False) -> ToolResult:

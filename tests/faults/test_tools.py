@@ -14,11 +14,10 @@ from agent.config_sections import AgentSettings
 from agent.fake_engine import FakeVllm
 from agent.runs import Agent
 from agent.threads import open_threads
-from agent.tool_node import TOOL_MAX_CHARS
 from store.errors import ToolFailed, ToolRetry
 from store.records import Episode
-from tools.base import CallContext, ToolSpec
-from tools.registry import Registry, ToolResult
+from tools.base import CallContext, Terms, ToolSpec
+from tools.registry import Registry
 
 LIMIT_S = 0.2
 
@@ -33,15 +32,6 @@ class Broken:
 
     async def call(self, arguments: Mapping[str, Any], context: CallContext) -> str:
         return await self._what()
-
-
-class Impatient(Registry):
-    """Waits a moment where the agent would wait half a minute."""
-
-    async def call(
-        self, name: str, arguments_json: str, context: CallContext, timeout_s: float, max_chars: int
-    ) -> ToolResult:
-        return await super().call(name, arguments_json, context, LIMIT_S, max_chars)
 
 
 async def hangs() -> str:
@@ -125,7 +115,7 @@ def test_a_run_ends_whatever_a_tool_does(
             agent = Agent(
                 engine_on(FakeVllm(once)), AgentSettings(), threads, on_episode=episodes.append
             )
-            tools = Impatient([Broken(what)])
+            tools = Registry([Broken(what)], usual=Terms(timeout_s=LIMIT_S))
             TALLY.inject(f"tool that {what.__name__.replace('_', ' ')}")
             used = await agent.run(user("use it"), tools, "base", thread="t")
             after = await agent.run(user("and now"), tools, "base", thread="t")
@@ -137,7 +127,7 @@ def test_a_run_ends_whatever_a_tool_does(
     TALLY.check(len(episodes) == 2, "both runs are episodes")
     (reply,) = (m.content for m in episodes[0].messages if m.role == "tool")
     # A fault is wrapped in some JSON.
-    TALLY.check(len(reply) <= TOOL_MAX_CHARS + 100, f"its reply has a bound: {len(reply)}")
+    TALLY.check(len(reply) <= Terms().max_chars + 100, f"its reply has a bound: {len(reply)}")
     TALLY.check(bool(Episode.model_validate_json(episodes[0].model_dump_json())), "it is kept")
     if what in (hangs, raises, fails, wants_again, is_cancelled, exits, says_nothing, says_bytes):
         TALLY.check("error" in json.loads(reply), f"the model reads that it failed: {reply}")

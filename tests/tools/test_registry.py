@@ -12,7 +12,7 @@ import pytest
 from store.embeddings import HashEmbedder
 from store.errors import ConfigError, NotFoundError, ToolFailed, ToolRetry
 from store.passages import Passage
-from tools.base import CallContext, ToolSpec
+from tools.base import CallContext, Terms, ToolSpec
 from tools.registry import Registry, ToolResult
 from tools.search import MAX_CHARS, SearchDocuments
 
@@ -30,8 +30,8 @@ class Scripted:
 
 
 def call(work: Any, arguments: str = "{}", name: str = "tool", max_chars: int = 500) -> ToolResult:
-    registry = Registry([Scripted(work)])
-    return asyncio.run(registry.call(name, arguments, CallContext("t"), 0.05, max_chars))
+    registry = Registry([Scripted(work)], usual=Terms(timeout_s=0.05, max_chars=max_chars))
+    return asyncio.run(registry.call(name, arguments, CallContext("t")))
 
 
 def refuse(error: Exception) -> Any:
@@ -91,13 +91,35 @@ def test_cancelling_a_run_cancels_its_tool() -> None:
 
     async def work() -> None:
         registry = Registry([Scripted(lambda _: asyncio.sleep(5))])
-        task = asyncio.create_task(registry.call("tool", "{}", CallContext("t"), 60, 500))
+        task = asyncio.create_task(registry.call("tool", "{}", CallContext("t")))
         await asyncio.sleep(0)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
 
     asyncio.run(work())
+
+
+def test_a_tool_is_called_on_its_own_terms() -> None:
+    """What is denied is not there, and what needs a yes is not called without one."""
+    made: list[str] = []
+
+    def tool(name: str) -> Scripted:
+        return Scripted(lambda _: made.append(name) or "x" * 300, name)
+
+    terms = {"asks": Terms("confirm", max_chars=200), "never": Terms("deny")}
+    registry = Registry([tool("asks"), tool("never"), tool("plain")], terms)
+
+    def said(name: str, confirmed: bool = False) -> ToolResult:
+        return asyncio.run(registry.call(name, "{}", CallContext("t", confirmed=confirmed)))
+
+    assert registry.names() == ["asks", "plain"]
+    assert "there is no tool never" in said("never", confirmed=True).text
+    refused = said("asks")
+    assert not refused.ok and not refused.retry and "nobody has confirmed it" in refused.text
+    assert made == []
+    assert len(said("asks", confirmed=True).text) == 200 and len(said("plain").text) == 300
+    assert made == ["asks", "plain"]
 
 
 def test_two_tools_of_one_name_are_refused_and_unknown_ones_not_found() -> None:
@@ -154,11 +176,10 @@ def test_search_replies_with_passages_of_bounded_length() -> None:
             texts = [f"{query} first", "x" * 5000, "never seen"][:k]
             return [Passage(document="d", title="t", text=text, score=1.0) for text in texts]
 
-    registry = Registry([SearchDocuments(Documents())])
+    registry = Registry([SearchDocuments(Documents())], usual=Terms(max_chars=5000))
 
     def search(arguments: str) -> ToolResult:
-        work = registry.call("search_documents", arguments, CallContext("t"), 5, 5000)
-        return asyncio.run(work)
+        return asyncio.run(registry.call("search_documents", arguments, CallContext("t")))
 
     passages = json.loads(search('{"query": "tea"}').text)["passages"]
     assert passages[0] == "tea first"
