@@ -202,6 +202,7 @@ def application(runtime: Runtime, assistant: Assistant, worker: Worker, own_key:
         post=lambda source, given: post(runtime.store, runtime.settings, source, given),
         actions=actions(runtime, worker, assistant.watch),
         own_key=own_key,
+        passage=lambda: _passage(runtime),
         usage=Usage(server.rate_per_minute, server.concurrent),
     )
     return _Waiting(create_app(state), runtime)
@@ -269,10 +270,18 @@ class _Waiting:
         if scope["type"] != "http" or not scope["path"].startswith("/v1/"):
             await self._app(scope, receive, send)
             return
-        async with self._runtime.swap.door.passed():
+        async with contextlib.AsyncExitStack() as inside:
             try:
-                await self._runtime.engine.wait_ready()
+                await inside.enter_async_context(_passage(self._runtime))
             except EngineError as error:
                 await api_error(error).response()(scope, receive, send)
                 return
             await self._app(scope, receive, send)
+
+
+@asynccontextmanager
+async def _passage(runtime: Runtime) -> AsyncIterator[None]:
+    """Wait until an engine is up and no weights are being replaced, which then wait in turn."""
+    async with runtime.swap.door.passed():
+        await runtime.engine.wait_ready()
+        yield

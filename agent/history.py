@@ -6,12 +6,13 @@ Pure functions on lists of OpenAI chat messages (`Wire`). Called by the graph an
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
+from uuid import uuid4
 
 from agent.prompts import SYSTEM
 from store.records import Message
 
 Wire = dict[str, Any]
-"""One chat message as OpenAI's protocol has it."""
+"""One chat message as OpenAI's protocol has it; an `id` besides where a thread keeps it."""
 
 
 def continued(history: list[Wire], update: list[Wire]) -> list[Wire]:
@@ -37,9 +38,15 @@ USUAL: Wire = {"role": "system", "content": SYSTEM}
 
 def with_system(messages: list[Wire]) -> list[Wire]:
     """The conversation as the model sees it: the usual system message unless it brings its own."""
-    if messages and messages[0]["role"] == "system":
-        return messages
-    return [dict(USUAL), *messages]
+    shown = [{k: v for k, v in m.items() if k != "id"} for m in messages]
+    if shown and shown[0]["role"] == "system":
+        return shown
+    return [dict(USUAL), *shown]
+
+
+def with_ids(messages: Sequence[Wire]) -> list[Wire]:
+    """The messages, each with an id; those that have none get one."""
+    return [m if m.get("id") else {"id": uuid4().hex, **m} for m in messages]
 
 
 def shortened(messages: list[Wire]) -> list[Wire] | None:

@@ -12,7 +12,7 @@ from typing import Any, Literal, cast
 from langgraph.runtime import Runtime
 from langgraph.types import Command, StreamWriter
 
-from agent.engine import Reply
+from agent.engine import Reply, Sampling
 from agent.engine_errors import too_long
 from agent.history import Wire, shortened, with_system
 from agent.state import AgentState, RunContext, Token, tool_message
@@ -31,14 +31,14 @@ async def call_model(state: AgentState, runtime: Runtime[RunContext]) -> Command
     last = trace.steps >= run.max_steps
     began = time.monotonic()
     try:
-        reply = await _ask_fitting(run, state["messages"], last, runtime.stream_writer)
+        reply, last = await _ask_in_form(run, state["messages"], last, runtime.stream_writer)
     except EngineError as error:
         trace.fault = error
         return Command(goto="__end__")
     finally:
         trace.seconds += time.monotonic() - began
     trace.add(reply)
-    said: Wire = {"role": "assistant", "content": reply.content}
+    said: Wire = {"id": _message_id(run), "role": "assistant", "content": reply.content}
     if last or not run.tools:
         # A call that nobody may make must not stay behind: it would lack its result for ever.
         return Command(update={"messages": [said]}, goto="__end__")
@@ -54,6 +54,20 @@ async def call_model(state: AgentState, runtime: Runtime[RunContext]) -> Command
         update = {"messages": [said, tool_message(f"malformed-{trace.steps}", wrong)]}
         return Command(update=update, goto="model")
     return Command(update={"messages": [said]}, goto="__end__")
+
+
+async def _ask_in_form(
+    run: RunContext, messages: list[Wire], last: bool, write: StreamWriter
+) -> tuple[Reply, bool]:
+    """One reply, and whether it ends the run. An answer whose form is prescribed is asked for again
+    without tools: held to a form from its first token, the model could call none."""
+    if run.answer_format and run.tools and not last:
+        reply = await _ask_fitting(run, messages, False, lambda _: None)
+        if reply.tool_calls or CALL_MARK in reply.content:
+            return reply, False
+        run.trace.add(reply)
+        last = True
+    return await _ask_fitting(run, messages, last, write), last
 
 
 async def _ask_fitting(
@@ -74,17 +88,25 @@ async def _ask_fitting(
 async def _ask(
     run: RunContext, messages: list[Wire], tools: list[Wire] | None, write: StreamWriter
 ) -> Reply:
+    sampling = run.sampling
+    if run.answer_format and not tools:
+        sampling = Sampling(**sampling, response_format=run.answer_format)
     if not run.streaming:
         return await run.engine.chat(
-            run.model, messages, tools, max_tokens=run.max_tokens, **run.sampling
+            run.model, messages, tools, max_tokens=run.max_tokens, **sampling
         )
     pieces = run.engine.chat_stream(
-        run.model, messages, tools, max_tokens=run.max_tokens, **run.sampling
+        run.model, messages, tools, max_tokens=run.max_tokens, **sampling
     )
     piece: Any = None
     async with aclosing(pieces):
         async for piece in pieces:
             if not isinstance(piece, Reply) and piece.text:
-                write(Token(piece.text))
+                write(Token(piece.text, message=_message_id(run)))
     # The engine's client ends every stream that did not fail with the whole reply.
     return cast(Reply, piece)
+
+
+def _message_id(run: RunContext) -> str:
+    """The same for a message and its pieces: clients put them together by it."""
+    return f"{run.id}-{run.trace.steps}"

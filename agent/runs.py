@@ -8,7 +8,6 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, contextmanager
-from dataclasses import dataclass
 from functools import cache
 from typing import Any, cast
 from uuid import uuid4
@@ -16,42 +15,44 @@ from weakref import WeakValueDictionary
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.types import Command, Interrupt
 
 from agent.config_sections import AgentSettings
-from agent.engine import Sampling
 from agent.fleet import Inference
 from agent.graph import Graph, build_graph
-from agent.history import Wire, last_question, to_records, to_wire, with_system
+from agent.history import Wire, last_question, to_wire, with_ids
+from agent.options import USUAL_OPTIONS, Options
 from agent.prompts import names_only
-from agent.state import AgentState, Done, Event, RunContext, RunResult, Shown, Trace
+from agent.results import episode_of, result_of
+from agent.state import (
+    AgentState,
+    Asked,
+    Done,
+    Event,
+    Part,
+    Resume,
+    RunContext,
+    RunResult,
+    Shown,
+    Trace,
+    Waiting,
+)
 from agent.threads import explaining
 from store.errors import ConfigError
-from store.records import Episode, Message, utc_now
+from store.records import Episode, Message
 from tools.registry import Embedder, Registry
 
-Input = Sequence[Message | Mapping[str, Any]]
-"""Records, or messages in OpenAI's shape."""
+Input = Sequence[Message | Mapping[str, Any]] | Resume
+"""Records, messages in OpenAI's shape, or what lets a run that stopped go on."""
 
 _plain_graph = cache(build_graph)
-
-
-@dataclass(frozen=True)
-class Options:
-    """What one run may set differently. None means the agent's settings."""
-
-    max_tokens: int | None = None
-    sampling: Sampling | None = None
-    named: bool = False
-    """Whether the client named the version, rather than take what all get."""
-    owner: str | None = None
-    """Id of the key that asked, where it is a tenant's."""
 
 
 class Agent:
     """Runs conversations on one engine. Belongs to one event loop.
 
     With a `checkpointer` (agent.threads) a run with a `thread` goes on from what the thread holds.
-    `on_episode` gets every finished run and is called in a worker thread.
+    `on_episode` gets every run that has ended and is called in a worker thread.
     """
 
     def __init__(
@@ -64,7 +65,7 @@ class Agent:
         self.engine = engine
         self.settings = settings
         self.keeps_threads = checkpointer is not None
-        self._graph = build_graph(checkpointer) if checkpointer else _plain_graph()
+        self.graph = build_graph(checkpointer) if checkpointer else _plain_graph()
         self._on_episode = on_episode
         self.mixed_runs = 0
         """Runs that more than one version answered; a mistake of ours when not 0."""
@@ -83,7 +84,7 @@ class Agent:
         thread: str | None = None,
         shown: Shown = "schemas",
         embedder: Embedder | None = None,
-        options: Options = Options(),
+        options: Options = USUAL_OPTIONS,
     ) -> RunResult:
         """Answer the conversation with `model`; with a kept thread, `messages` are what is new.
 
@@ -93,10 +94,11 @@ class Agent:
             context = await self._context(
                 messages, registry, model, thread, shown, embedder, options, streaming=False
             )
-            async with self._thread(thread) as (graph, config, extra):
-                state = await graph.ainvoke(_input(messages), config, context=context, **extra)
-            held = cast(AgentState, state)["messages"]
-            return await self._finish(context, thread, held, options)
+            async with self._thread(thread, options) as (graph, config, extra):
+                state = await graph.ainvoke(
+                    _input(messages, model), config, context=context, **extra
+                )
+            return await self._finish(context, thread, cast(AgentState, state), options)
 
     async def stream(
         self,
@@ -106,27 +108,41 @@ class Agent:
         thread: str | None = None,
         shown: Shown = "schemas",
         embedder: Embedder | None = None,
-        options: Options = Options(),
+        options: Options = USUAL_OPTIONS,
     ) -> AsyncGenerator[Event, None]:
         """The same run as events, Done last. Closing it early stops the engine's work."""
         with self._pin(model):
             context = await self._context(
                 messages, registry, model, thread, shown, embedder, options, streaming=True
             )
-            held: list[Wire] = []
-            async with self._thread(thread) as (graph, config, extra):
+            held: Any = {"messages": []}
+            async with self._thread(thread, options) as (graph, config, extra):
                 # Declared as an iterator of any of LangGraph's stream modes.
                 events: Any = graph.astream(
-                    _input(messages), config, context=context,
-                    stream_mode=["custom", "values"], **extra,
+                    _input(messages, model), config, context=context,
+                    stream_mode=["custom", *{"values", *options.modes}], **extra,
                 )  # fmt: skip
                 async with aclosing(events):
                     async for mode, item in events:
                         if mode == "custom":
                             yield item
-                        else:
-                            held = item["messages"]
+                            continue
+                        if mode == "values":
+                            held = item
+                        if mode in options.modes:
+                            yield Part(mode, item)
             yield Done(await self._finish(context, thread, held, options))
+
+    async def waiting(self, thread: str) -> Waiting | None:
+        """What a kept thread's last run stopped for; None where it came to its end."""
+        if not self.keeps_threads:
+            return None
+        with explaining():
+            state = await self.graph.aget_state({"configurable": {"thread_id": thread}})
+        if not state.next:
+            return None
+        asked = tuple(Asked(i.id, i.value) for i in state.interrupts)
+        return Waiting(state.values.get("version", ""), asked)
 
     @contextmanager
     def _pin(self, model: str) -> Iterator[None]:
@@ -139,7 +155,7 @@ class Agent:
 
     @asynccontextmanager
     async def _thread(
-        self, thread: str | None
+        self, thread: str | None, options: Options
     ) -> AsyncGenerator[tuple[Graph, RunnableConfig, dict[str, Any]], None]:
         """The graph to run on, alone on its thread: two runs at once would mix their turns."""
         # Two supersteps for each model call, one for the input.
@@ -149,10 +165,18 @@ class Agent:
             return
         lock = self._locks.setdefault(thread, asyncio.Lock())
         async with lock:
-            config["configurable"] = {"thread_id": thread}
+            config["configurable"] = {"thread_id": thread, "checkpoint_ns": ""}
+            if options.checkpoint:
+                config["configurable"]["checkpoint_id"] = options.checkpoint
+            extra: dict[str, Any] = {
+                # By itself one checkpoint a run: an unfinished turn is dropped when the thread
+                # goes on.
+                "durability": "async" if options.every_step else "exit",
+                "interrupt_before": options.stop_before,
+                "interrupt_after": options.stop_after,
+            }
             with explaining():
-                # One checkpoint a run: an unfinished turn is dropped when the thread goes on.
-                yield self._graph, config, {"durability": "exit"}
+                yield self.graph, config, extra
 
     async def _context(
         self, messages: Input, registry: Registry, model: str, thread: str | None, shown: Shown,
@@ -164,13 +188,28 @@ class Agent:
             registry=registry,
             model=model,
             thread=thread or uuid4().hex,
-            tools=await self._shown(last_question(to_wire(messages)), registry, shown, embedder),
+            tools=await self._shown(
+                await self._question(messages, thread), registry, shown, embedder
+            ),
             max_steps=settings.max_steps,
             max_tokens=options.max_tokens or settings.max_tokens,
             sampling=options.sampling or {"temperature": settings.temperature},
             streaming=streaming,
             trace=Trace(load=self._pinned.total()),
+            answer_format=options.answer_format,
+            id=options.run_id or uuid4().hex,
+            confirms=options.confirms and self.keeps_threads and thread is not None,
         )
+
+    async def _question(self, messages: Input, thread: str | None) -> str:
+        """What the run is about: the last that a person said."""
+        if not isinstance(messages, Resume):
+            return last_question(to_wire(messages))
+        if not (self.keeps_threads and thread):
+            return ""
+        with explaining():
+            state = await self.graph.aget_state({"configurable": {"thread_id": thread}})
+        return last_question(state.values.get("messages", ()))
 
     def always_shown(self, registry: Registry) -> list[Wire]:
         """The tools that every conversation begins with; none where they follow the question."""
@@ -198,55 +237,23 @@ class Agent:
         return [spec.function() for spec in specs]
 
     async def _finish(
-        self, context: RunContext, thread: str | None, messages: list[Wire], options: Options
+        self, context: RunContext, thread: str | None, state: AgentState, options: Options
     ) -> RunResult:
-        """Make the result and hand over the episode."""
-        trace = context.trace
-        last = messages[-1] if messages else {"role": ""}
-        answered = trace.fault is None and last["role"] == "assistant"
-        result = RunResult(
-            version=context.model,
-            answer=last["content"] if answered else "",
-            messages=to_records(with_system(messages)),
-            steps=trace.steps,
-            models=tuple(trace.models),
-            error=str(trace.fault) if trace.fault else None,
-            fault=trace.fault,
-            id=uuid4().hex,
-            finish_reason=trace.finish_reason or "stop",
-            prompt_tokens=trace.prompt_tokens,
-            completion_tokens=trace.completion_tokens,
-            malformed=trace.malformed,
-            citations=tuple(trace.citations),
-        )
+        """Make the result; hand over the episode of a run that has ended."""
+        stops: Sequence[Interrupt] = cast(dict[str, Any], state).get("__interrupt__", ())
+        asked = [Asked(stop.id, stop.value) for stop in stops]
+        result = result_of(context, state["messages"], asked)
         self.mixed_runs += len(result.models) > 1
-        if self._on_episode:
-            episode = _episode(result, trace, thread or result.id, options)
+        if self._on_episode and not result.stopped:
+            episode = episode_of(result, context.trace, thread or result.id, options)
             await asyncio.to_thread(self._on_episode, episode)
         return result
 
 
-def _input(messages: Input) -> AgentState:
-    return {"messages": to_wire(messages)}
-
-
-def _episode(result: RunResult, trace: Trace, thread: str, options: Options) -> Episode:
-    return Episode(
-        id=result.id,
-        thread=thread,
-        version=result.version,
-        messages=result.messages,
-        steps=result.steps,
-        error=result.error,
-        created_at=utc_now(),
-        seconds=round(trace.seconds, 6),
-        tokens=trace.completion_tokens,
-        load=trace.load,
-        tool_calls=trace.tool_calls,
-        tool_errors=trace.tool_errors,
-        malformed=trace.malformed,
-        empty=result.error is None and not result.answer.strip(),
-        citations=result.citations,
-        named=options.named,
-        owner=options.owner,
-    )
+def _input(messages: Input, model: str) -> AgentState | Command[Any]:
+    if isinstance(messages, Resume):
+        update: dict[str, Any] = {"version": model}
+        if messages.messages:
+            update["messages"] = with_ids(messages.messages)
+        return Command(update=update, resume=messages.value)
+    return {"messages": with_ids(to_wire(messages)), "version": model}

@@ -5,7 +5,8 @@ Does nothing by itself. Used by agent.graph, its two nodes and agent.runs.
 """
 
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal, TypedDict
+from typing import Annotated, Any, Literal, NotRequired, TypedDict
+from uuid import uuid4
 
 from agent.engine import Reply, Sampling
 from agent.fleet import Inference
@@ -19,9 +20,11 @@ Shown = Literal["schemas", "names", "retrieved"]
 
 
 class AgentState(TypedDict):
-    """What a thread keeps, without the usual system message."""
+    """What a thread keeps, without the usual system message. Every message has an `id`."""
 
     messages: Annotated[list[Wire], continued]
+    version: NotRequired[str]
+    """Which version the last run was pinned to; one that waits for a person goes on with it."""
 
 
 @dataclass
@@ -72,6 +75,40 @@ class RunContext:
     sampling: Sampling
     streaming: bool
     trace: Trace = field(default_factory=Trace)
+    answer_format: Wire | None = None
+    """The form that the answer must have, as vLLM's `response_format`."""
+    id: str = field(default_factory=lambda: uuid4().hex)
+    """Of the run, and of its episode."""
+    confirms: bool = False
+    """Whether somebody can be asked: the thread is kept, and the caller takes interrupts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a run that stopped waits for. `value` is what the node gave to `interrupt()`."""
+
+    id: str
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A thread whose last run stopped before its end, to ask or at a breakpoint."""
+
+    version: str
+    """The pinned version of that run."""
+    asked: tuple[Asked, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """In place of messages: the thread's last run goes on from where it stopped."""
+
+    value: Any = None
+    """The answer to what was asked, or answers by the ids of the questions. None at a
+    breakpoint."""
+    messages: tuple[Wire, ...] = ()
+    """Put behind the thread's own before that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,13 +128,17 @@ class RunResult:
     fault: EngineError | None = None
     """The same, as it was raised."""
     id: str = ""
-    """Of the episode."""
+    """Of the run and its episode."""
     finish_reason: str = "stop"
     prompt_tokens: int = 0
     completion_tokens: int = 0
     malformed: int = 0
     citations: tuple[Citation, ...] = ()
     """The documents that tools answered from, each once."""
+    asked: tuple[Asked, ...] = ()
+    """What it stopped to ask. `Agent.run` or `stream` with a Resume goes on."""
+    stopped: bool = False
+    """It has not ended: it asks, or has come to a breakpoint. There is no answer yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +147,8 @@ class Token:
 
     text: str
     type: Literal["token"] = "token"
+    message: str = field(default="", compare=False)
+    """Id of the message that it is a piece of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,9 +180,18 @@ class Done:
     type: Literal["done"] = "done"
 
 
-Event = Token | ToolCalled | ToolReplied | Done
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What LangGraph streams in a mode of its own, for callers that named it in their options."""
+
+    mode: str
+    data: Any
+    type: Literal["part"] = "part"
+
+
+Event = Token | ToolCalled | ToolReplied | Part | Done
 
 
 def tool_message(id: str, text: str) -> dict[str, Any]:
     """A tool's reply in the engine's shape."""
-    return {"role": "tool", "tool_call_id": id, "content": text}
+    return {"id": uuid4().hex, "role": "tool", "tool_call_id": id, "content": text}

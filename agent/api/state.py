@@ -5,6 +5,7 @@ and given as callables.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -64,5 +65,8 @@ class AppState:
     """Without them /admin answers 404."""
     own_key: str = ""
     """A key of this process, for commands of whoever may read the home; empty for none."""
+    passage: Callable[[], AbstractAsyncContextManager[None]] = nullcontext
+    """Inside, an engine is up and its weights stay: what asks the agent outside of /v1, whose
+    requests wait by themselves, does so inside. EngineUnavailable when none came up."""
     usage: Usage = field(default_factory=Usage)
     """What callers have asked for so far."""
