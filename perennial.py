@@ -173,14 +173,19 @@ def restore(
 def bench(
     context: typer.Context,
     name: str,
-    minutes: Annotated[float | None, typer.Option(min=0.1, help="Of soak: how long (30).")] = None,
+    minutes: Annotated[
+        float | None, typer.Option(min=0.1, help="Of soak (30), of agent's questions (2).")
+    ] = None,
     engines: Annotated[int | None, typer.Option(min=1, help="Of swap, soak: engines.")] = None,
     kind: Annotated[str | None, typer.Option(help="Of swap: `adapter` or `merged`.")] = None,
     swaps: Annotated[int | None, typer.Option(min=1, help="Of swap: how many (50).")] = None,
-    agents: Annotated[int | None, typer.Option(min=1, help="Of swap, soak: clients.")] = None,
+    agents: Annotated[
+        int | None, typer.Option(min=1, help="Of swap, soak: clients; of agent: streams (200).")
+    ] = None,
     data: Annotated[Path | None, typer.Option(help="Of search: a file of questions.")] = None,
 ) -> None:
-    """Run a benchmark; a name that there is not lists those that there are."""
+    """Run a benchmark; exit code 1 when an aim of it does not hold. A name that there is not lists
+    those that there are."""
     from adapt.commands.bench import bench
 
     raise typer.Exit(

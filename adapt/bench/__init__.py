@@ -1,9 +1,10 @@
 """Benchmarks that anyone can run again: `perennial bench NAME`. Each measures and checks a claim.
 
 A benchmark is a function `run(progress) -> dict` of plain JSON: what it measured, with `rows` (a
-list of flat dicts) where a table shows it best. `progress(text)` replaces the moving line; further
-arguments, all of them optional, are options of the command. Nothing here decides anything; the
-modules load torch, this one does not. Called by adapt.commands.bench.
+list of flat dicts) where a table shows it best, and `aims` where it is held against some, each with
+whether it `holds`. `progress(text)` replaces the moving line; further arguments, all of them
+optional, are options of the command. Nothing here decides anything; the modules load torch, this
+one does not. Called by adapt.commands.bench.
 """
 
 import importlib
@@ -27,6 +28,8 @@ BENCHMARKS = {
     "soak": "adapt.bench.soak:run",
     "gather": "adapt.bench.gather:run",
     "search": "adapt.bench.search:run",
+    "agent": "adapt.bench.agent:run",
+    "first": "adapt.bench.first:run",
 }
 """Name -> "module:function"."""
 OPTIONS = ("minutes", "engines", "kind", "swaps", "agents", "data")
@@ -39,6 +42,11 @@ def find_benchmark(name: str) -> Benchmark:
         raise NotFoundError(f"no benchmark {name!r}", f"there are: {', '.join(BENCHMARKS)}")
     module, _, function = BENCHMARKS[name].partition(":")
     return getattr(importlib.import_module(module), function)
+
+
+def all_hold(found: dict[str, Any]) -> bool:
+    """Whether all aims of a benchmark hold; true of one that has none."""
+    return all(aim["holds"] for aim in found.get("aims", ()))
 
 
 def refuse_options(name: str, run: Benchmark, given: dict[str, Any]) -> None:

@@ -5,21 +5,21 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.markup import escape
 
-from adapt.bench import find_benchmark, refuse_options
+from adapt.bench import all_hold, find_benchmark, refuse_options
 from adapt.commands import Options
 from adapt.show import CycleView, table
 
 
 def bench(options: Options, name: str, **given: Any) -> int:
-    """Run it and show what it measured. NotFoundError lists the names; ConfigError for an option
-    (None is not given) that it does not take."""
+    """Run it and show what it measured; 1 when an aim does not hold. NotFoundError lists the names;
+    ConfigError for an option (None is not given) that it does not take."""
     run = find_benchmark(name)
     given = {option: value for option, value in given.items() if value is not None}
     refuse_options(name, run, given)
     with CycleView() as view:
         found = run(view.moving, **given)
     options.put(found, _shown(found))
-    return 0
+    return 0 if all_hold(found) else 1
 
 
 def _shown(found: dict[str, Any]) -> Group:
