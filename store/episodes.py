@@ -3,7 +3,7 @@
 Called by the agent at the end of a run, by the watch over versions, and by the command line.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 
 from sqlalchemy import Select, func, insert, select
@@ -12,6 +12,7 @@ from store.database import Database
 from store.errors import NotFoundError
 from store.records import Episode
 from store.tables import aware, episodes, moment, pack, unpack
+from store.threads import touch
 
 
 class Episodes:
@@ -21,7 +22,7 @@ class Episodes:
         self._database = database
 
     def add(self, episode: Episode) -> None:
-        """Store an episode. Raises StateError when its id is taken."""
+        """Store an episode, and take note of its thread. StateError when its id is taken."""
         with self._database.begin() as db:
             db.execute(
                 insert(episodes).values(
@@ -32,13 +33,8 @@ class Episodes:
                     record=pack(episode),
                 )
             )
-
-    def list(self, limit: int = 50) -> list[Episode]:
-        """The latest episodes, newest first."""
-        query = select(episodes.c.record).order_by(episodes.c.created_at.desc(), episodes.c.id)
-        with self._database.read() as db:
-            rows = db.scalars(query.limit(limit)).all()
-        return [unpack(Episode, row) for row in rows]
+            if episode.thread != episode.id:
+                touch(db, episode.thread, episode.owner, episode.created_at)
 
     def of_version(self, version: str, since: datetime) -> Iterator[Episode]:
         """A version's episodes from `since` on, in the order in which they ended."""
@@ -66,6 +62,33 @@ class Episodes:
                 query = select(func.count()).select_from(episodes)
                 total += db.scalar(query.where(episodes.c.version == version)) or 0
         return total
+
+    def of_thread(self, thread: str, limit: int = 200) -> Sequence[Episode]:
+        """A thread's last runs, in the order in which they ended."""
+        query = select(episodes.c.record).where(episodes.c.thread == thread)
+        order = (episodes.c.created_at.desc(), episodes.c.id)
+        with self._database.read() as db:
+            rows = db.scalars(query.order_by(*order).limit(limit)).all()
+        return [unpack(Episode, row) for row in reversed(rows)]
+
+    def threads(self, prefix: str, limit: int = 50) -> Sequence[tuple[str, datetime]]:
+        """Threads whose names begin so, and the end of the last run of each; the latest first."""
+        last = func.max(episodes.c.created_at)
+        query = (
+            select(episodes.c.thread, last)
+            .where(episodes.c.thread.startswith(prefix, autoescape=True))
+            .group_by(episodes.c.thread)
+            .order_by(last.desc(), episodes.c.thread)
+        )
+        with self._database.read() as db:
+            return [(row[0], aware(row[1])) for row in db.execute(query.limit(limit))]
+
+    def list(self, limit: int = 50) -> list[Episode]:
+        """The latest episodes, newest first."""
+        query = select(episodes.c.record).order_by(episodes.c.created_at.desc(), episodes.c.id)
+        with self._database.read() as db:
+            rows = db.scalars(query.limit(limit)).all()
+        return [unpack(Episode, row) for row in rows]
 
     def first_of(self, thread: str) -> tuple[str, datetime] | None:
         """Version and end of a thread's first run, None where none has ended yet."""

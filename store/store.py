@@ -18,6 +18,7 @@ from store.feedback import FeedbackTable
 from store.files import Artifacts
 from store.home import Home
 from store.index import PassageIndex
+from store.items import Items
 from store.keys import Keys
 from store.keywords import KeywordIndex
 from store.leases import FencedDatabase, Leases
@@ -28,6 +29,8 @@ from store.reviews import Reviews
 from store.search import Search
 from store.sources import Sources
 from store.superseded import Superseded
+from store.thread_runs import ThreadRuns
+from store.threads import Threads
 from store.trials import Trials
 from store.versions import Versions
 from store.visits import Visits
@@ -58,6 +61,9 @@ class Store:
         self.reviews = Reviews(database)
         self.claims = Claims(database)
         self.keys = Keys(database)
+        self.threads = Threads(database)
+        self.runs = ThreadRuns(database)
+        self.items = Items(database)
         self.leases = Leases(database)
 
     @classmethod

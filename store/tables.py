@@ -277,6 +277,50 @@ api_keys = Table(
     _record(),
 )
 
+threads = Table(
+    "threads",
+    metadata,
+    Column("name", String(255), primary_key=True),
+    Column("owner", String(16), nullable=True),
+    Column("status", String(16), nullable=False),
+    _moment("created_at"),
+    _moment("updated_at"),
+    Column("tags", Text, nullable=False),
+    Index("ix_threads_owner", "owner", "updated_at"),
+    Index("ix_threads_updated_at", "updated_at"),
+)
+
+thread_marks = Table(
+    "thread_marks",
+    metadata,
+    Column("thread", String(255), ForeignKey("threads.name"), primary_key=True),
+    Column("mark", String(32), primary_key=True),
+    Index("ix_thread_marks_mark", "mark", "thread"),
+)
+"""Digests of what a thread's tags say, one by one: what has a tag is found by them."""
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("thread", String(255), nullable=False),
+    Column("status", String(16), nullable=False, index=True),
+    _moment("created_at"),
+    _record(),
+    Index("ix_runs_thread", "thread", "created_at"),
+)
+
+items = Table(
+    "items",
+    metadata,
+    Column("owner", String(16), primary_key=True),
+    Column("namespace", String(512), primary_key=True),
+    Column("key", String(255), primary_key=True),
+    _moment("created_at"),
+    _moment("updated_at"),
+    Column("value", Text, nullable=False),
+)
+
 owners = Table("owners", metadata, Column("home", String(32), primary_key=True))
 """The home that a database belongs to: one row."""
 
