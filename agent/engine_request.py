@@ -9,12 +9,23 @@ class Sampling(TypedDict, total=False):
 
     temperature: float
     """0 (the default) is greedy."""
+    top_p: float
+    """Least share of the probability that is drawn from; 1 (the default) is all of it."""
+    frequency_penalty: float
+    presence_penalty: float
+    """Against tokens by how often they were written, and that they were; 0 (the default) is none.
+    """
     seed: int | None
     """Makes sampling at a positive temperature repeatable."""
     stop: Sequence[str] | None
     """Texts that end the answer."""
+    response_format: dict[str, Any]
+    """The form of the answer, in OpenAI's shape; not together with tools."""
     priority: int
     """A lower number is served earlier; a candidate under test runs at a positive one."""
+
+
+_AS_GIVEN = ("top_p", "frequency_penalty", "presence_penalty", "response_format")
 
 
 def chat_body(
@@ -56,6 +67,9 @@ def _common(model: str, max_tokens: int, sampling: Sampling) -> dict[str, Any]:
         body["seed"] = seed
     if stop := sampling.get("stop"):
         body["stop"] = list(stop)
+    for name in _AS_GIVEN:
+        if (value := sampling.get(name)) is not None:
+            body[name] = value
     if priority := sampling.get("priority"):
         body["priority"] = priority
     return body

@@ -6,25 +6,30 @@ Does none of it itself: the actions are callables of AppState. Called by the com
 """
 
 from fastapi import APIRouter
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 from agent.api.auth import MayAdmin, MayRead, State
-from agent.api.errors import ApiError
+from agent.api.errors import ApiError, refusals
 from agent.api.state import Actions, AppState, Report
+from agent.api.text import Name
 
-router = APIRouter(prefix="/admin")
+router = APIRouter(prefix="/admin", tags=["administration"], responses=refusals(404, 409, 503))
 
 
 class Named(BaseModel):
     """Which version is meant."""
 
-    version: str
+    model_config = ConfigDict(extra="forbid")
+
+    version: Name
 
 
 class Documents(BaseModel):
     """Which documents are meant, by their digests."""
 
-    documents: list[str]
+    model_config = ConfigDict(extra="forbid")
+
+    documents: list[Name]
 
 
 def _actions(state: AppState) -> Actions:

@@ -7,18 +7,31 @@ from typing import Any
 
 from fastapi import FastAPI, Response
 
-from agent.api import admin, documents, errors, feedback, openai, reviews
+from agent.api import (
+    admin,
+    contract,
+    documents,
+    errors,
+    feedback,
+    model_list,
+    openai,
+    reviews,
+)
 from agent.api.auth import State
+from agent.api.limits import BodyLimit
 from agent.api.state import AppState
 from store.errors import PerennialError
 
 
 def create_app(state: AppState) -> FastAPI:
     """The application over `state`."""
-    app = FastAPI(title="Perennial", docs_url=None, redoc_url=None, openapi_url=None)
+    app = FastAPI(title="Perennial", docs_url=None, redoc_url=None)
     app.state.perennial = state
     errors.install(app)
+    contract.install(app)
+    app.add_middleware(BodyLimit)
     app.include_router(openai.router)
+    app.include_router(model_list.router)
     app.include_router(feedback.router)
     app.include_router(documents.router)
     app.include_router(reviews.router)

@@ -14,6 +14,7 @@ from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 from fastapi import Depends, Request
+from fastapi.security import HTTPBearer
 
 from agent.api.errors import ApiError
 from agent.api.state import AppState
@@ -27,6 +28,11 @@ def app_state(request: Request) -> AppState:
 
 
 State = Annotated[AppState, Depends(app_state)]
+
+# For the OpenAPI document; the key itself is read by `caller_of`.
+_BEARER = HTTPBearer(
+    auto_error=False, scheme_name="key", description="A key of `perennial key create`."
+)
 
 
 @dataclass(frozen=True)
@@ -90,7 +96,9 @@ def _refuse_elsewhere(request: Request) -> None:
 
 
 def _needs(scope: Scope) -> Callable[..., AsyncIterator[Caller]]:
-    async def needs(request: Request, state: State) -> AsyncIterator[Caller]:
+    async def needs(
+        request: Request, state: State, _: Annotated[Any, Depends(_BEARER)]
+    ) -> AsyncIterator[Caller]:
         caller = caller_of(request, state)
         if not caller.may(scope):
             raise ApiError(

@@ -98,6 +98,8 @@ async def sse(
         "model": version,
         "system_fingerprint": version,
     }
+    if include_usage:
+        head["usage"] = None
 
     def chunk(delta: Json, finish: str | None = None, **extra: Any) -> bytes:
         choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}

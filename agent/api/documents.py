@@ -11,14 +11,15 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
 from agent.api.auth import MayAdmin, State
-from agent.api.errors import ApiError
+from agent.api.errors import ApiError, refusals
 from agent.api.postings import Posting
 from agent.api.state import Report
+from agent.api.text import Name
 
 MAX_DOCUMENTS = 1000
 """Most documents of one request."""
 
-router = APIRouter(dependencies=[MayAdmin])
+router = APIRouter(dependencies=[MayAdmin], tags=["documents"], responses=refusals(404, 409))
 
 
 class Posted(BaseModel):
@@ -26,7 +27,7 @@ class Posted(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    source: str = Field(min_length=1, max_length=255)
+    source: Name = Field(min_length=1, max_length=255)
     """Name of the source that they belong to."""
     documents: Annotated[list[Posting], Field(min_length=1, max_length=MAX_DOCUMENTS)]
 

@@ -4,13 +4,15 @@ The one place where an exception becomes a status. Installed by `agent.api.app`.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
+from agent.api.text import sayable
 from agent.engine_errors import too_long
 from store.errors import (
     BusyError,
@@ -26,6 +28,43 @@ RETRY_AFTER_S = 2
 """What a client is told to wait while the engine is away: it is restarted in the meantime."""
 
 
+_PLACES = ("body", "query", "path", "header")
+MEANINGS = {
+    400: "A request that is malformed, or that cannot be honoured",
+    401: "The key is missing or wrong",
+    403: "This caller may not",
+    404: "What was named does not exist",
+    409: "Not possible in the present state",
+    413: "A body that is too large",
+    429: "Too many requests of this key",
+    503: "The engine is away for a moment",
+}
+"""The statuses of refusals, for the OpenAPI document."""
+
+
+class Refusal(BaseModel):
+    """What is wrong."""
+
+    message: str
+    """The thing, the value, and the way out, in words."""
+    type: Literal["invalid_request_error", "server_error", "requests"]
+    param: str | None
+    """The field, where it is one."""
+    code: str | None
+
+
+class Refused(BaseModel):
+    """Every error, in OpenAI's shape."""
+
+    error: Refusal
+
+
+def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """What a route says in the OpenAPI document of the refusals it may answer with, besides those
+    that agent.api.contract puts in for all."""
+    return {s: {"model": Refused, "description": MEANINGS[s]} for s in statuses}
+
+
 class ApiError(Exception):
     """A refusal with its HTTP status, raised inside the API only."""
 
@@ -34,6 +73,7 @@ class ApiError(Exception):
         param: str | None = None, code: str | None = None, headers: Mapping[str, str] | None = None,
     ) -> None:  # fmt: skip
         super().__init__(message)
+        message = sayable(message)  # it may repeat what the client sent
         self.status = status
         self.headers = dict(headers or {})
         self.body = {"error": {"message": message, "type": kind, "param": param, "code": code}}
@@ -47,9 +87,11 @@ def api_error(error: PerennialError) -> ApiError:
     """Our error as a refusal."""
     words = str(error)
     if isinstance(error, EngineRefused) and error.status == 400:
-        # The engine took our request apart: it is the conversation that does not fit.
-        code = "context_length_exceeded" if too_long(error) else None
-        return ApiError(400, words, param="messages", code=code)
+        # The engine took our request apart: it is the client's, such as a schema that it knows no
+        # grammar for.
+        if too_long(error):
+            return ApiError(400, words, param="messages", code="context_length_exceeded")
+        return ApiError(400, words)
     if isinstance(error, EngineError):
         return ApiError(
             503, words, kind="server_error", code="engine_unavailable",
@@ -79,6 +121,12 @@ def install(app: FastAPI) -> None:
     async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
         return _invalid(error.errors()[0]).response()
 
+    @app.exception_handler(Exception)
+    async def unforeseen(_: Request, error: Exception) -> JSONResponse:
+        # Raised on after the answer is sent, so the log has the traceback.
+        words = f"the server failed: {type(error).__name__}; its log has the rest"
+        return ApiError(500, words, kind="server_error").response()
+
     @app.exception_handler(HTTPException)
     async def http(_: Request, error: HTTPException) -> JSONResponse:
         return ApiError(error.status_code, str(error.detail), headers=error.headers).response()
@@ -86,8 +134,10 @@ def install(app: FastAPI) -> None:
 
 def _invalid(first: Mapping[str, Any]) -> ApiError:
     """The first complaint of pydantic: which field, and what is wrong with it."""
-    path = ".".join(str(part) for part in first["loc"] if part != "body")
+    path = ".".join(str(part) for part in first["loc"] if part not in _PLACES)
     said = str(first["msg"]).removeprefix("Value error, ")
     if first["type"] == "json_invalid":
         return ApiError(400, f"the body is not JSON: {first.get('ctx', {}).get('error', said)}")
-    return ApiError(400, f"{path}: {said}" if path else said, param=path or None)
+    if first["type"] == "extra_forbidden":
+        said = "there is no such field"
+    return ApiError(400, f"{path}: {said}" if path else said, param=sayable(path) or None)

@@ -3,19 +3,19 @@
 Stores it and draws no conclusion. Built into the application by `agent.api.app`.
 """
 
-from typing import Any
-
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
 from agent.api.auth import Chatting, MayChat, State
+from agent.api.errors import refusals
+from agent.api.text import Name, Text
 from store.episodes import no_episode
-from store.feedback import Rating
+from store.feedback import Feedback, Rating
 
 MAX_CORRECTION = 100_000
 """Longest correction, in characters: it has to fit a conversation."""
 
-router = APIRouter(prefix="/v1", dependencies=[MayChat])
+router = APIRouter(prefix="/v1", dependencies=[MayChat], tags=["feedback"])
 
 
 class Given(BaseModel):
@@ -23,15 +23,15 @@ class Given(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    episode: str = Field(min_length=1, max_length=64)
+    episode: Name = Field(min_length=1, max_length=64)
     """`perennial.episode` of the answer."""
     rating: Rating
-    correction: str | None = Field(default=None, max_length=MAX_CORRECTION)
+    correction: Text | None = Field(default=None, max_length=MAX_CORRECTION)
     """What the answer should have been."""
 
 
-@router.post("/feedback")
-def feedback(body: Given, state: State, caller: Chatting) -> dict[str, Any]:
+@router.post("/feedback", responses=refusals(404))
+def feedback(body: Given, state: State, caller: Chatting) -> Feedback:
     """Store what is said, in place of what was said before; 404 for an unknown episode, as which
     another tenant's counts."""
     if caller.tenant and state.store.episodes.get(body.episode).owner != caller.tenant:
@@ -39,4 +39,4 @@ def feedback(body: Given, state: State, caller: Chatting) -> dict[str, Any]:
     said = state.store.feedback.put(body.episode, body.rating, body.correction)
     if state.rated:
         state.rated()
-    return said.model_dump(mode="json")
+    return said

@@ -11,42 +11,36 @@ from dataclasses import replace
 from typing import Annotated, Any
 from uuid import uuid4
 
-from fastapi import APIRouter, Header
+from fastapi import APIRouter, Header, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
+from agent.api.answers import ChatCompletion
 from agent.api.auth import Chatting, MayChat, State
 from agent.api.chunks import completion, sse
-from agent.api.errors import ApiError, api_error
-from agent.api.schemas import ChatRequest, new_messages
+from agent.api.errors import ApiError, api_error, refusals
+from agent.api.gone import GONE, unless_gone
+from agent.api.messages import new_messages
+from agent.api.model_list import ALIASES, no_model
+from agent.api.schemas import ChatRequest
 from agent.api.state import AppState
 from agent.history import Wire
 from agent.state import Done, Event
 
-ALIASES = ("live", "perennial")
-"""Model names that mean whatever version is live; the first one is listed first."""
+router = APIRouter(prefix="/v1", dependencies=[MayChat], tags=["OpenAI"])
 
-router = APIRouter(prefix="/v1", dependencies=[MayChat])
-
-
-@router.get("/models")
-async def models(state: State) -> dict[str, Any]:
-    """The alias, then every version that the engine holds, with its state and parent."""
-    held = await state.engine.models()
-    known = state.store.versions.named(held)
-    data = [_model(ALIASES[0], 0) | {"perennial": {"alias_of": state.live()}}]
-    for name in held:
-        version = known.get(name)
-        if version is None:
-            data.append(_model(name, 0))
-            continue
-        about = {"state": version.state, "parent": version.parent, "kind": version.kind}
-        data.append(_model(name, int(version.created_at.timestamp())) | {"perennial": about})
-    return {"object": "list", "data": data}
+_ANSWERS: dict[int | str, dict[str, Any]] = {
+    200: {
+        "model": ChatCompletion,
+        "description": "The answer, or with `stream` its chunks as server-sent events",
+        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+    }
+}
 
 
-@router.post("/chat/completions")
+@router.post("/chat/completions", responses=_ANSWERS | refusals(404, 503))
 async def chat(
     body: ChatRequest,
+    request: Request,
     state: State,
     caller: Chatting,
     x_thread_id: Annotated[str | None, Header()] = None,
@@ -69,7 +63,7 @@ async def chat(
     run = _Run(state, body, messages, version, thread, named, caller.tenant)
     if body.stream:
         return await run.streamed(headers)
-    return await run.whole(headers)
+    return await run.whole(request, headers)
 
 
 class _Run:
@@ -97,9 +91,11 @@ class _Run:
             ),
         }
 
-    async def whole(self, headers: dict[str, str]) -> Response:
-        """The finished answer."""
-        result = await self._agent.run(**self._arguments)
+    async def whole(self, request: Request, headers: dict[str, str]) -> Response:
+        """The finished answer; a client that does not wait for it ends the run."""
+        result = await unless_gone(request, self._agent.run(**self._arguments))
+        if result is None:
+            return Response(status_code=GONE)
         if result.fault:
             raise api_error(result.fault)
         return JSONResponse(completion(result, self._thread), headers=headers)
@@ -133,16 +129,6 @@ async def _version(state: AppState, model: str, thread: str) -> str:
     if model in ALIASES:
         return state.route(thread) if state.route else state.live()
     loaded = await state.engine.models()
-    if model in loaded:
-        return model
-    known = state.store.versions.states()
-    why = f" (it is {known[model]} and not loaded)" if model in known else ""
-    raise ApiError(
-        404, f"The model `{model}` does not exist{why}; there are: "
-        f"{', '.join((ALIASES[0], *loaded))}",
-        param="model", code="model_not_found",
-    )  # fmt: skip
-
-
-def _model(name: str, created: int) -> dict[str, Any]:
-    return {"id": name, "object": "model", "created": created, "owned_by": "perennial"}
+    if model not in loaded:
+        raise no_model(state, model, loaded)
+    return model

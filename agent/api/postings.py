@@ -8,6 +8,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from agent.api.text import Text
+
 
 class Posting(BaseModel):
     """A document as it is posted."""
@@ -17,7 +19,8 @@ class Posting(BaseModel):
     address: str = Field(min_length=1, max_length=2000, pattern=r"^[^\x00-\x1f\x7f]+$")
     """What it is known by: posted again, it is another edition."""
     text: str
-    title: str = Field(default="", max_length=500)
+    """One that is binary is refused by itself, and not the request."""
+    title: Text = Field(default="", max_length=500)
     kind: Literal["prose", "api"] = "prose"
-    licence: str | None = Field(default=None, max_length=200)
+    licence: Text | None = Field(default=None, max_length=200)
     published_at: datetime | None = None

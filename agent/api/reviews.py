@@ -6,13 +6,17 @@ Built into the application by `agent.api.app`.
 
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from agent.api.auth import Administering, MayRead, State
+from agent.api.errors import refusals
+from agent.api.text import Name, Text
 from store.reviews import told
 
-router = APIRouter(prefix="/reviews")
+router = APIRouter(prefix="/reviews", tags=["documents"])
+
+Digest = Annotated[Name, Path(max_length=255)]
 
 
 class Decided(BaseModel):
@@ -21,7 +25,7 @@ class Decided(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     decision: Literal["accepted", "withdrawn"]
-    why: str = Field(min_length=1, max_length=10_000)
+    why: Text = Field(min_length=1, max_length=10_000)
     """Kept with the decision."""
 
 
@@ -30,7 +34,7 @@ def reviews(
     state: State,
     waiting: bool = True,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
-    after: Annotated[int, Query(ge=0)] = 0,
+    after: Annotated[int, Query(ge=0, le=2**31 - 1)] = 0,
 ) -> dict[str, Any]:
     """Those that wait for a person, or all of them, the one held longest first; `waiting` counts
     those that wait."""
@@ -43,16 +47,16 @@ def reviews(
     }
 
 
-@router.get("/{digest}", dependencies=[MayRead])
-def review(digest: str, state: State) -> dict[str, Any]:
+@router.get("/{digest}", dependencies=[MayRead], responses=refusals(404))
+def review(digest: Digest, state: State) -> dict[str, Any]:
     """One of them with its whole text; 404 for a document that was never held."""
     found = state.store.reviews.get(digest)
     document = state.store.documents.get(digest)
     return told(found, document) | {"text": document.text}
 
 
-@router.post("/{digest}")
-def decide(digest: str, body: Decided, state: State, caller: Administering) -> dict[str, Any]:
+@router.post("/{digest}", responses=refusals(404, 409))
+def decide(digest: Digest, body: Decided, state: State, caller: Administering) -> dict[str, Any]:
     """Accept or withdraw; 404 for a document that was never held, 409 for one decided about."""
     done = state.store.reviews.decide(digest, body.decision, why=body.why, by=caller.name)
     return told(done, state.store.documents.get(digest))

@@ -1,105 +1,102 @@
 """What a chat request may hold: OpenAI's fields, as far as an agent can honour them.
 
-A field that would change the answer and cannot be honoured is refused, never ignored; fields that
-change nothing (user, store, service_tier, ...) are passed over. Parsed by `agent.api.openai`.
+A field that would change the answer and cannot be honoured is refused, and so is one that nobody
+knows; fields that change nothing (user, store, service_tier, ...) are passed over. Parsed by
+`agent.api.openai`.
 """
 
 import re
-from typing import Any, Literal
+from typing import Annotated, Any
 
-from pydantic import BaseModel, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from agent.api.formats import ResponseFormat, for_engine
+from agent.api.messages import ChatMessage
+from agent.api.text import Name, Text
 from agent.engine import Sampling
 from agent.history import Wire
 from agent.runs import Options
 
-_THREAD = re.compile(r"[\w.:@-]{1,128}")
-_REFUSED = ("tools", "functions", "response_format", "logprobs", "top_logprobs", "logit_bias")
-_HARMLESS = {"response_format": {"type": "text"}}
+_THREAD = re.compile(r"[\w.:@-]{1,128}", re.ASCII)  # it goes back in a header
+_NO_TOOLS = "the agent brings its own tools"
+_REFUSED: dict[str, tuple[str, tuple[Any, ...]]] = {
+    "tools": (_NO_TOOLS, ([],)),
+    "tool_choice": (_NO_TOOLS, ("auto", "none")),
+    "functions": (_NO_TOOLS, ([],)),
+    "function_call": (_NO_TOOLS, ("auto", "none")),
+    "logprobs": ("an answer may be several model calls", (False,)),
+    "top_logprobs": ("an answer may be several model calls", ()),
+    "logit_bias": ("an answer may be several model calls", ({},)),
+    "modalities": ("it writes text", (["text"],)),
+    "audio": ("it writes text", ()),
+    "moderation": ("nothing here judges texts", ()),
+    "reasoning_effort": ("models here have no such setting", ()),
+    "verbosity": ("models here have no such setting", ("medium",)),
+    "web_search_options": (_NO_TOOLS, ()),
+}
+"""Why each of these is refused, and the values that ask for what is done anyway."""
+_MOST = 2**31 - 1
 
-
-class Part(BaseModel):
-    """One part of a message's content. Text is the only kind that the agent reads."""
-
-    type: Literal["text"]
-    text: str
-
-
-class FunctionCall(BaseModel):
-    """What was called, with its arguments as JSON text."""
-
-    name: str
-    arguments: str = "{}"
-
-
-class Call(BaseModel):
-    """A tool call of an earlier assistant message."""
-
-    id: str
-    type: Literal["function"] = "function"
-    function: FunctionCall
-
-
-class ChatMessage(BaseModel):
-    """One message. `developer` is another word for `system`."""
-
-    role: Literal["system", "developer", "user", "assistant", "tool"]
-    content: str | list[Part] | None = None
-    tool_calls: list[Call] | None = None
-    tool_call_id: str | None = None
-
-    @model_validator(mode="after")
-    def _whole(self) -> "ChatMessage":
-        if self.role == "tool" and not self.tool_call_id:
-            raise ValueError("a tool message needs tool_call_id")
-        if self.role in ("user", "tool") and self.content is None:
-            raise ValueError(f"a {self.role} message needs content")
-        return self
-
-    def wire(self) -> Wire:
-        """The message as the engine takes it."""
-        content = self.content or ""
-        if not isinstance(content, str):
-            content = "".join(part.text for part in content)
-        role = "system" if self.role == "developer" else self.role
-        message: Wire = {"role": role, "content": content}
-        if self.role == "assistant" and self.tool_calls:
-            message["tool_calls"] = [call.model_dump() for call in self.tool_calls]
-        if self.role == "tool":
-            message["tool_call_id"] = self.tool_call_id
-        return message
+Stop = Annotated[Text, Field(min_length=1, max_length=1000)]
 
 
 class StreamOptions(BaseModel):
-    """Whether a last chunk tells the tokens used."""
+    """What a stream brings beside the answer."""
 
-    include_usage: bool = False
+    include_usage: bool | None = None
+    """Whether a last chunk tells the tokens used."""
+    include_obfuscation: bool | None = None
+    """Passed over."""
 
 
 class ChatRequest(BaseModel):
     """The body of POST /v1/chat/completions."""
 
-    model: str
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+    model: Name = Field(min_length=1, max_length=255)
+    """`live`, or a version's name."""
     messages: list[ChatMessage] = Field(min_length=1)
-    stream: bool = False
+    stream: bool | None = False
     stream_options: StreamOptions | None = None
-    max_tokens: int | None = Field(default=None, ge=1)
-    max_completion_tokens: int | None = Field(default=None, ge=1)
+    max_tokens: int | None = Field(default=None, ge=1, le=_MOST)
+    """Most tokens of one model call."""
+    max_completion_tokens: int | None = Field(default=None, ge=1, le=_MOST)
+    """The newer name of max_tokens; it counts where both are given."""
     temperature: float | None = Field(default=None, ge=0.0, le=2.0)
-    seed: int | None = None
-    stop: str | list[str] | None = None
-    n: Literal[1] | None = None
-    metadata: dict[str, Any] | None = None
-    thread_id: str | None = None
+    top_p: float | None = Field(default=None, gt=0.0, le=1.0)
+    frequency_penalty: float | None = Field(default=None, ge=-2.0, le=2.0)
+    presence_penalty: float | None = Field(default=None, ge=-2.0, le=2.0)
+    seed: int | None = Field(default=None, ge=-(2**63), le=2**63 - 1)
+    stop: Stop | Annotated[list[Stop], Field(max_length=16)] | None = None
+    """Texts that end the answer; they are not in it."""
+    response_format: ResponseFormat | None = None
+    """The form of the answer. Tools are called before, as ever."""
+    n: int | None = Field(default=None, ge=1, le=1)
+    thread_id: Name | None = None
     """Ours: the thread that the server keeps. Also `metadata.thread_id`, or X-Thread-Id."""
+    metadata: dict[str, Any] | None = None
+    user: str | None = None
+    """Passed over, as all that follow: they change no answer."""
+    store: bool | None = None
+    service_tier: str | None = None
+    safety_identifier: str | None = None
+    prompt_cache_key: str | None = None
+    prompt_cache_options: dict[str, Any] | None = None
+    prompt_cache_retention: str | None = None
+    prediction: dict[str, Any] | None = None
+    parallel_tool_calls: bool | None = None
 
     @model_validator(mode="before")
     @classmethod
     def _honoured(cls, body: Any) -> Any:
-        for name in _REFUSED if isinstance(body, dict) else ():
-            if body.get(name) and body[name] != _HARMLESS.get(name):
-                raise ValueError(f"{name} is not supported; the agent brings its own tools")
-        return body
+        if not isinstance(body, dict):
+            return body
+        for name, (why, harmless) in _REFUSED.items():
+            value = body.get(name)
+            if value is not None and value not in harmless:
+                raise ValueError(f"{name} is not supported: {why}")
+        return {name: value for name, value in body.items() if name not in _REFUSED}
 
     @field_validator("thread_id")
     @classmethod
@@ -117,11 +114,20 @@ class ChatRequest(BaseModel):
         sampling: Sampling = {"temperature": temperature}
         if self.temperature is not None:
             sampling["temperature"] = self.temperature
+        if self.top_p is not None:
+            sampling["top_p"] = self.top_p
+        if self.frequency_penalty is not None:
+            sampling["frequency_penalty"] = self.frequency_penalty
+        if self.presence_penalty is not None:
+            sampling["presence_penalty"] = self.presence_penalty
         if self.seed is not None:
             sampling["seed"] = self.seed
         if self.stop:
             sampling["stop"] = [self.stop] if isinstance(self.stop, str) else self.stop
-        return Options(self.max_completion_tokens or self.max_tokens, sampling, named)
+        return Options(
+            self.max_completion_tokens or self.max_tokens, sampling, named,
+            answer_format=for_engine(self.response_format),
+        )  # fmt: skip
 
     def wire(self) -> list[Wire]:
         """All messages as the engine takes them."""
@@ -135,10 +141,3 @@ def checked_thread(name: Any) -> str | None:
     if not isinstance(name, str) or not _THREAD.fullmatch(name):
         raise ValueError("a thread is named by 1 to 128 letters, digits or . : @ _ -")
     return name
-
-
-def new_messages(messages: list[Wire]) -> list[Wire]:
-    """What follows the last answer: clients that send the whole conversation with a thread would
-    otherwise say everything twice."""
-    answers = [i for i, m in enumerate(messages) if m["role"] == "assistant"]
-    return messages[answers[-1] + 1 :] if answers else messages
