@@ -32,14 +32,31 @@ _ERRORS: dict[int, type[PerennialError]] = {
 
 @dataclass(frozen=True)
 class Answer:
-    """The end of an answer: which version gave it, in how many model calls."""
+    """The end of an answer: which version gave it, in how many model calls, and from which
+    documents (`document`, `title`, `address`)."""
 
     version: str
     steps: int
     episode: str
+    sources: tuple[Json, ...] = ()
 
 
-Piece = Token | ToolCalled | ToolReplied | Answer
+@dataclass(frozen=True)
+class Confirm:
+    """In place of the end: the run waits for a person's yes to `calls` (`id`, `name`,
+    `arguments`)."""
+
+    calls: tuple[Json, ...]
+
+    @classmethod
+    def of(cls, asked: Any) -> "Confirm":
+        """What agent.confirming asks. StateError where it is a question of another kind."""
+        if not isinstance(asked, dict) or asked.get("type") != "confirm":
+            raise StateError(f"the run waits for something else: {asked}", "ask in a new thread")
+        return cls(tuple(asked["calls"]))
+
+
+Piece = Token | ToolCalled | ToolReplied | Confirm | Answer
 
 
 def find_running(settings: Settings) -> "Running | None":
@@ -100,8 +117,25 @@ class Running:
         """Make a version live."""
         return await self._call("POST", "/admin/promote", {"version": version})
 
+    async def versions(self) -> list[Json]:
+        """`name`, `state`, `parent` of the versions that the engines hold, and whether one is
+        `live`."""
+        data = (await self._call("GET", "/v1/models"))["data"]
+        told = {entry["id"]: entry.get("perennial") or {} for entry in data}
+        live = next((about["alias_of"] for about in told.values() if "alias_of" in about), None)
+        return [
+            {"name": name, "state": a.get("state"), "parent": a.get("parent"), "live": name == live}
+            for name, a in told.items()
+            if "alias_of" not in a
+        ]
+
     async def ask(
-        self, question: str, thread: str | None = None, version: str | None = None
+        self,
+        question: str,
+        thread: str | None = None,
+        version: str | None = None,
+        *,
+        confirms: bool = False,
     ) -> AsyncGenerator[Piece, None]:
         """The answer in pieces, Answer last."""
         body: Json = {
@@ -169,7 +203,8 @@ async def _pieces(reply: httpx.Response) -> AsyncGenerator[Piece, None]:
         if result := ours.get("tool_result"):
             yield ToolReplied(result["id"], result["name"], result["content"], result["ok"])
         if "episode" in ours:
-            yield Answer(version, ours["steps"], ours["episode"])
+            sources = tuple(ours.get("citations", ()))
+            yield Answer(version, ours["steps"], ours["episode"], sources)
 
 
 def _refusal(reply: httpx.Response) -> PerennialError:

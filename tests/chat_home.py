@@ -1,0 +1,74 @@
+"""A conversation at the terminal over a fake engine, in this process.
+
+Run as a script it is `perennial chat` on it: `chat_home.py HOME`.
+"""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import fake_runtime
+from fake_runtime import BASE, settings_of
+from rich.console import Console
+
+from adapt.assistant import open_assistant
+from adapt.commands import Options
+from adapt.commands.talk_chat import Chat
+from adapt.commands.talk_input import lines_of
+from adapt.runtime import Runtime, ensure_base
+from adapt.swap import Swapper
+from adapt.talking import Here
+from agent.engine import Engine
+from agent.fake_engine import FakeVllm
+from agent.fleet import Fleet
+from store import Home, Store
+from store.embeddings import HashEmbedder
+from tools.registry import Registry
+
+LIVE = BASE.version_name
+
+
+def answer(model: str, messages: list[dict[str, Any]], tools: list[dict[str, Any]]) -> Any:
+    """Rings when it is told to, thinks for long when it is told to, and else says how often it was
+    asked in this conversation."""
+    asked = [m["content"] for m in messages if m["role"] == "user"]
+    if messages[-1]["role"] == "tool":
+        return f"{model}: {messages[-1]['content']}"
+    if asked[-1] == "ring":
+        return [{"name": "ring", "arguments": {}}]
+    if asked[-1] == "think":
+        return " ".join(["thinking", *["on"] * 500])
+    return f"{model} heard {len(asked)}: {asked[-1]}"
+
+
+@asynccontextmanager
+async def here(
+    home: Path, registry: Registry | None = None, word_delay_s: float = 0.0
+) -> AsyncIterator[Here]:
+    """An assistant with these tools, its base live and one more version."""
+    with Store.open(Home(home), HashEmbedder()) as store:
+        vllm = FakeVllm(answer, served_name=LIVE, word_delay_s=word_delay_s)
+        async with Engine(Path("-"), transport=vllm) as engine:
+            ensure_base(store, BASE)
+            fake_runtime.add_version(store)
+            fleet = Fleet.of(engine, LIVE)
+            runtime = Runtime(
+                settings_of(home), Home(home), store, BASE, fleet, Swapper(store, fleet)
+            )
+            async with open_assistant(runtime) as made:
+                yield Here(runtime, replace(made, registry=registry or Registry([])))
+
+
+async def main(home: Path) -> None:
+    """The conversation on this terminal, until Ctrl-D."""
+    async with here(home, word_delay_s=0.1) as talker:
+        chat = Chat(Options(home), talker, Console(stderr=True), None)
+        await chat.run(lines_of(home, chat.words, chat.toolbar))
+
+
+if __name__ == "__main__":
+    asyncio.run(main(Path(sys.argv[1])))
