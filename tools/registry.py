@@ -13,6 +13,7 @@ from typing import Any
 
 from store.errors import ConfigError, NotFoundError, ToolFailed, ToolRetry
 from tools.base import USUAL, CallContext, Terms, Tool, ToolSpec
+from tools.plain import plain
 from tools.ranking import Embedder, nearest
 
 __all__ = ["CUT", "Embedder", "Registry", "ToolResult", "arguments_of"]
@@ -138,9 +139,9 @@ def _fault(message: str, max_chars: int, *, final: bool = False) -> ToolResult:
 
 
 def _cut(text: str, max_chars: int) -> str:
-    shown = text if len(text) <= max_chars else text[: max(max_chars - len(CUT), 0)] + CUT
-    # Half a surrogate pair, as JSON may hold, can be neither sent to an engine nor stored.
-    return shown.encode(errors="replace").decode()
+    # The first cut saves the work on what is far too long; marks made plain are longer.
+    text = plain(text[: max_chars + 1])
+    return text if len(text) <= max_chars else text[: max(max_chars - len(CUT), 0)] + CUT
 
 
 def described(spec: ToolSpec) -> str:
