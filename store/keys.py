@@ -102,6 +102,14 @@ class Keys:
         key = unpack(ApiKey, row.record)
         return key if key.valid(utc_now()) else None
 
+    def valid(self, id: str) -> ApiKey | None:
+        """The key of that id; None when there is none, or it is expired or revoked."""
+        query = select(api_keys.c.record).where(api_keys.c.id == id)
+        with self._database.read() as db:
+            record = db.scalar(query)
+        key = unpack(ApiKey, record) if record is not None else None
+        return key if key and key.valid(utc_now()) else None
+
     def any(self) -> bool:
         """Whether a key was ever made: from then on, callers need one."""
         with self._database.read() as db:

@@ -43,6 +43,13 @@ class Reports:
             raise NotFoundError(f"no eval report {digest!r}", "a gate report lists its digests")
         return unpack(EvalReport, row)
 
+    def evals(self) -> list[tuple[str, str, str]]:
+        """Digest, version and suite of every eval report, oldest first."""
+        query = select(eval_reports.c.digest, eval_reports.c.version, eval_reports.c.suite)
+        order = (eval_reports.c.created_at, eval_reports.c.digest)
+        with self._database.read() as db:
+            return [(row[0], row[1], row[2]) for row in db.execute(query.order_by(*order))]
+
     def evals_of(self, version: str) -> list[EvalReport]:
         """All eval reports of a version name, oldest first."""
         query = select(eval_reports.c.record).where(eval_reports.c.version == version)

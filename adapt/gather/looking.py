@@ -1,11 +1,13 @@
 """What a visit to a source would bring, told without storing anything.
 
 Whether a text says nearly what another says, or contradicts it, is only found when it is taken in.
-Called by `perennial source test`.
+Called by `perennial source test` and the sources page.
 """
 
+from collections import Counter
 from contextlib import aclosing
 from dataclasses import dataclass
+from typing import Any
 
 from adapt.gather.forms import document_of
 from adapt.gather.protocol import Draft, Gone, SourceKind, Unusable
@@ -27,6 +29,22 @@ class Looked:
     """Why the source could not be read to its end."""
     bound: bool = False
     """Whether it holds more than one visit takes."""
+
+
+def report(name: str, looked: Looked) -> dict[str, Any]:
+    """What was seen of a source, by its name, as JSON."""
+    return {
+        "source": name, "counts": dict(Counter(one.change for one, _ in looked.told)),
+        "bound": looked.bound, "error": looked.error,
+        "addresses": [
+            {
+                "address": one.address, "change": one.change, "title": title,
+                "document": one.document, "reason": one.reason,
+                "held": [finding.model_dump(mode="json") for finding in one.held],
+            }
+            for one, title in looked.told
+        ],
+    }  # fmt: skip
 
 
 async def look(store: Store, source: Source, kind: SourceKind, settings: Settings) -> Looked:

@@ -1,6 +1,6 @@
 """The live log of a training run: a JSON line per step, and whoever listens.
 
-Called by adapt.loki.implant and adapt.loki.training.
+Written by adapt.loki.implant and adapt.loki.training, read by the learning page.
 """
 
 import json
@@ -38,3 +38,13 @@ class StepLog:
         if self.progress:
             text = f"loss {loss:.3f}, {tokens_per_second:.0f} tokens/s"
             self.progress({"done": step, "total": steps, "text": text, **entry})
+
+
+def read_steps(path: Path) -> list[dict[str, Any]]:
+    """The steps of a log so far, which may be growing; empty where there is none."""
+    try:
+        lines = path.read_text().splitlines(keepends=True)
+    except FileNotFoundError:
+        return []
+    # The last line may be half written.
+    return [json.loads(line) for line in lines if line.endswith("\n")]

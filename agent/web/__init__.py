@@ -1,0 +1,1 @@
+"""The pages: chat, learning, sources, evals, for browsers."""
