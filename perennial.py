@@ -244,6 +244,22 @@ def reproduce(
 
 
 @app.command()
+def settings(
+    context: typer.Context,
+    key: Annotated[
+        str | None, typer.Argument(help="Those that begin so, such as `engine`, with meanings.")
+    ] = None,
+    reference: Annotated[
+        bool, typer.Option("--reference", help="All there are, as Markdown: docs/settings.md.")
+    ] = False,
+) -> None:
+    """Show the settings of this home, and where each comes from."""
+    from adapt.commands.settings import print_reference, show
+
+    raise typer.Exit(print_reference() if reference else show(context.obj, key))
+
+
+@app.command()
 def doctor(context: typer.Context, model: Model = None) -> None:
     """Check this machine and this home. Exit code 1 when something is broken."""
     from adapt.commands.checks import doctor

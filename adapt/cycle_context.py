@@ -49,9 +49,13 @@ class Context:
                 int(said.get("done", 0)), int(said.get("total", 0)), str(said.get("text", ""))
             )
 
+        cards = self.runtime.settings.update.cards
+        environment = {"CUDA_VISIBLE_DEVICES": cards} if cards is not None else None
         cancel = threading.Event()
         stage = asyncio.ensure_future(
-            asyncio.to_thread(run_stage, target, request, place, on_progress, cancel=cancel)
+            asyncio.to_thread(
+                run_stage, target, request, place, on_progress, env=environment, cancel=cancel
+            )
         )
         try:
             return await asyncio.shield(stage)

@@ -124,7 +124,7 @@ def engines_of(settings: Settings, home: Home, swapper: Swapper, first: Path) ->
 
     `first` is the directory of the home's first base.
     """
-    timeout = settings.engine.request_timeout_s
+    timeout, cards = settings.engine.request_timeout_s, settings.fleet.cards
 
     def plan(process: EngineProcess) -> None:
         # What is live when it starts: weights that were merged since would else be loaded twice.
@@ -138,6 +138,7 @@ def engines_of(settings: Settings, home: Home, swapper: Swapper, first: Path) ->
         process = EngineProcess(
             first, served_name="", run_dir=home.run / name if place else home.run,
             log=home.logs / f"{name}.log", settings=settings.engine,
+            card=cards[place % len(cards)] if cards else "",
         )  # fmt: skip
         member = Member(name, Engine(process.socket, timeout_s=timeout))
         found.append(Supervisor(process, member, swapper.fill, before_start=plan))

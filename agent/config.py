@@ -6,17 +6,16 @@ came from, the key, the value and what is allowed. The sections and their defaul
 `agent.config_sections`. Called by the command line; the sections go to whom they configure.
 """
 
-import difflib
 import os
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
-from pydantic import BaseModel, ValidationError
-from pydantic_core import PydanticUndefined
+from pydantic import ValidationError
 from pydantic_settings import EnvSettingsSource, SettingsError
 
+from agent.config_errors import PREFIX, explain, unknown
 from agent.config_knowledge import (
     FetchSettings,
     GatherSettings,
@@ -72,8 +71,6 @@ __all__ = [
 ]
 
 FILE_NAME = "perennial.toml"
-PREFIX = "PERENNIAL_"
-_SECRET = ("api_key", "database")
 DEBUG = "PERENNIAL_DEBUG"
 """No setting: the command line shows tracebacks when it is 1."""
 
@@ -84,13 +81,8 @@ def load_settings(home: Path | str | None = None, **overrides: object) -> Settin
     `overrides` are keywords such as `model="..."`, `engine={"max_loras": 4}` or
     `engine__max_loras=4`; None means not given. The home need not exist.
     """
-    home = Path(home or os.environ.get("PERENNIAL_HOME") or ".perennial").expanduser().resolve()
-    file = home / FILE_NAME
-    sources = {
-        f"{file}": _from_file(file),
-        "the environment": _from_environment(),
-        "the command line": _nested(overrides),
-    }
+    home = place_of(home)
+    sources = sources_of(home, overrides)
     merged: dict[str, Any] = {}
     for values in sources.values():
         _merge(merged, values)
@@ -98,7 +90,23 @@ def load_settings(home: Path | str | None = None, **overrides: object) -> Settin
     try:
         return Settings(**merged)
     except ValidationError as error:
-        raise _explain(error, sources) from error
+        raise explain(error, sources) from error
+
+
+def place_of(home: Path | str | None) -> Path:
+    """The directory that is meant: PERENNIAL_HOME, else `.perennial`, where none is given."""
+    return Path(home or os.environ.get("PERENNIAL_HOME") or ".perennial").expanduser().resolve()
+
+
+def sources_of(home: Path, overrides: Mapping[str, object]) -> dict[str, dict[str, Any]]:
+    """What each source sets, by its name, the weakest first. ConfigError for one that cannot be
+    read."""
+    file = home / FILE_NAME
+    return {
+        f"{file}": _from_file(file),
+        "the environment": _from_environment(),
+        "the command line": _nested(overrides),
+    }
 
 
 def _from_file(file: Path) -> dict[str, Any]:
@@ -156,7 +164,7 @@ def _from_environment() -> dict[str, Any]:
         if name.upper().startswith(PREFIX) and name.upper() != DEBUG:
             first = name.upper().removeprefix(PREFIX).split("__")[0].lower()
             if first not in Settings.model_fields:
-                raise _unknown(first, Settings.model_fields, f"the variable {name}")
+                raise unknown(first, Settings.model_fields, f"the variable {name}")
     try:
         values = EnvSettingsSource(Settings)()
     except SettingsError as error:
@@ -188,60 +196,3 @@ def _merge(into: dict[str, Any], values: Mapping[str, Any]) -> None:
             _merge(into[key], value)
         else:
             into[key] = dict(value) if isinstance(value, Mapping) else value
-
-
-def _explain(error: ValidationError, sources: Mapping[str, Mapping[str, Any]]) -> ConfigError:
-    """The first complaint of pydantic, in words that say where to look."""
-    first = error.errors()[0]
-    path = tuple(str(part) for part in first["loc"])
-    where = _source_of(path, sources)
-    section = _section_of(path[:-1])
-    if first["type"] == "extra_forbidden" and section:
-        return _unknown(".".join(path), section.model_fields, where)
-    said = first["msg"].removeprefix("Value error, ")
-    field = section.model_fields.get(path[-1]) if section and path else None
-    if field is None or isinstance(first["input"], BaseModel | dict):
-        return ConfigError(f"{'.'.join(path) or 'settings'} from {where}: {said}")
-    shown = "(secret)" if path[-1] in _SECRET else repr(first["input"])
-    default = field.get_default()
-    hint = field.description or ""
-    if default is not PydanticUndefined and default is not None:
-        hint += f" Default: {default}."
-    return ConfigError(f"{'.'.join(path)} = {shown} from {where}: {said}", hint.strip())
-
-
-def _section_of(path: tuple[str, ...]) -> type[BaseModel] | None:
-    """The section at a path; None inside a value, such as a list."""
-    kind: Any = Settings
-    for part in path:
-        if isinstance(kind, type) and issubclass(kind, BaseModel):
-            kind = kind.model_fields[part].annotation
-        else:
-            # Of a table of sections by name, the sections.
-            kind = next(reversed(get_args(kind)), None)
-    return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
-
-
-def _source_of(path: tuple[str, ...], sources: Mapping[str, Mapping[str, Any]]) -> str:
-    """The last source that sets `path` (or a part of its section)."""
-    for name, values in reversed(list(sources.items())):
-        node: Any = values
-        for part in path:
-            node = node.get(part) if isinstance(node, Mapping) else None
-        if node is not None:
-            if name == "the environment":
-                return f"the variable {PREFIX}{'__'.join(path).upper()}"
-            return name
-    return "the defaults"
-
-
-def _unknown(key: str, known: Iterable[str], where: str) -> ConfigError:
-    """An unknown key, with the nearest known one."""
-    *section, last = key.split(".")
-    near = difflib.get_close_matches(last, list(known), n=1, cutoff=0.4)
-    ways = (
-        f"did you mean {'.'.join([*section, near[0]])}?"
-        if near
-        else (f"known keys: {', '.join(sorted(known))}")
-    )
-    return ConfigError(f"unknown setting {key} from {where}", ways)

@@ -15,6 +15,9 @@ class FleetSettings(Section):
 
     engines: int = Field(default=1, ge=0)
     """Engines that are started here; 0 when all are elsewhere."""
+    cards: tuple[str, ...] = ()
+    """GPUs of the engines started here, in turn, as CUDA_VISIBLE_DEVICES names them. Unset: all on
+    the first that is visible."""
     urls: tuple[str, ...] = ()
     """Other vLLM servers of the same model, such as http://10.0.0.7:8000, which see the home's
     artifacts under the same path. Their adapter endpoints must be on and open to us alone."""

@@ -127,6 +127,9 @@ class UpdateSettings(Section):
     """Fewer new documents than this and a cycle is skipped."""
     max_document_bytes: int = Field(default=1_000_000, ge=1)
     """A larger file is not taken in."""
+    cards: str | None = None
+    """GPUs that training uses, as CUDA_VISIBLE_DEVICES names them, such as "1" or "1,2". Unset: all
+    that are visible, of which one is usually the engine's too."""
     general_corpus: Path | None = None
     """JSON-lines file of conversations that must not be forgotten. Unset: what the model brings."""
     seed: int = Field(default=0, ge=0)

@@ -54,9 +54,11 @@ class EngineProcess:
         log: Path,
         settings: EngineSettings,
         command: Callable[[Path], Command] | None = None,
+        card: str = "",
     ) -> None:
         """`model` is a directory (an absolute one is made of it) or a hub name. `command` gives
-        what to run on a socket, for another server of the same protocol; default vLLM."""
+        what to run on a socket, for another server of the same protocol; default vLLM. `card` is
+        the one GPU that it sees."""
         directory = Path(model).expanduser()
         local = directory.is_dir() or str(model).startswith(("/", "./", "../", "~"))
         self.model = str(directory.resolve()) if local else str(model)
@@ -65,6 +67,7 @@ class EngineProcess:
         self.log = log
         self.socket = socket_path(run_dir)
         self.settings = settings
+        self.card = card
         self._command = command
         self._child: subprocess.Popen[bytes] | None = None
 
@@ -88,13 +91,16 @@ class EngineProcess:
         command = self._command(self.socket) if self._command else self._vllm()
         serve_log.rotate(self.log)
         watch = [sys.executable, "-I", serve_watch.__file__, str(os.getpid())]
+        environment = child_environment(command)
+        if self.card:
+            environment["CUDA_VISIBLE_DEVICES"] = self.card
         with self.log.open("ab") as log:
             self._child = subprocess.Popen(
                 [*watch, *command.arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env=child_environment(command),
+                env=environment,
                 cwd=self.socket.parent,
                 # Its own group: Ctrl-C must reach us first, and a kill must reach all of it.
                 start_new_session=True,

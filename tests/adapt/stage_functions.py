@@ -43,3 +43,7 @@ def wait(request, work_dir, progress):
     progress({"done": 0, "total": 1})
     time.sleep(120)
     return {}
+
+
+def cards(request, work_dir, progress):
+    return {"cards": os.environ.get("CUDA_VISIBLE_DEVICES")}
