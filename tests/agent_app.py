@@ -1,11 +1,14 @@
 """What the tests of the agent share: a scripted engine, an application over it, and a client."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+import threading
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
+import uvicorn
 
 from agent.api.app import create_app
 from agent.api.state import Actions, AppState
@@ -103,3 +106,23 @@ def client_of(state: AppState, client: str = "127.0.0.1") -> httpx.AsyncClient:
     """A client inside the process, as if it called from the address `client`."""
     transport = httpx.ASGITransport(create_app(state), client=(client, 50000))
     return httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8321")
+
+
+@contextmanager
+def served(state: AppState) -> Iterator[str]:
+    """The application in uvicorn on a free loopback port, in its own thread and event loop."""
+    config = uvicorn.Config(create_app(state), port=0, log_level="warning", lifespan="off")
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    for _ in range(2000):
+        if server.started:
+            break
+        threading.Event().wait(0.01)
+    assert server.started
+    port = server.servers[0].sockets[0].getsockname()[1]
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.should_exit = True
+        thread.join(20)

@@ -3,7 +3,7 @@
 The one place where an exception becomes a status. Installed by `agent.api.app`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from fastapi import FastAPI, Request
@@ -28,7 +28,10 @@ RETRY_AFTER_S = 2
 """What a client is told to wait while the engine is away: it is restarted in the meantime."""
 
 
+_UNREAD = "the body is not JSON in UTF-8"
+"""FastAPI's only 400 of its own."""
 _PLACES = ("body", "query", "path", "header")
+_ROLES = ("system", "developer", "user", "assistant", "tool")
 MEANINGS = {
     400: "A request that is malformed, or that cannot be honoured",
     401: "The key is missing or wrong",
@@ -129,15 +132,29 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def http(_: Request, error: HTTPException) -> JSONResponse:
-        return ApiError(error.status_code, str(error.detail), headers=error.headers).response()
+        words = _UNREAD if error.status_code == 400 else str(error.detail)
+        return ApiError(error.status_code, words, headers=error.headers).response()
+
+
+def _named(places: Sequence[str | int]) -> Iterator[str]:
+    """Fields and indices alone: pydantic puts the branches of a union between them."""
+    before: str | int = ""
+    for place in places:
+        branch = isinstance(before, int) and place in _ROLES
+        if place not in _PLACES and not branch and "[" not in str(place):
+            yield str(place)
+        before = place
 
 
 def _invalid(first: Mapping[str, Any]) -> ApiError:
     """The first complaint of pydantic: which field, and what is wrong with it."""
-    path = ".".join(str(part) for part in first["loc"] if part not in _PLACES)
+    path = ".".join(_named(first["loc"]))
     said = str(first["msg"]).removeprefix("Value error, ")
     if first["type"] == "json_invalid":
         return ApiError(400, f"the body is not JSON: {first.get('ctx', {}).get('error', said)}")
+    if first["type"].startswith("union_tag_"):
+        # The complaint is about the field that tells the branches apart.
+        path = ".".join(filter(None, (path, first["ctx"]["discriminator"].strip("'"))))
     if first["type"] == "extra_forbidden":
         said = "there is no such field"
     return ApiError(400, f"{path}: {said}" if path else said, param=sayable(path) or None)

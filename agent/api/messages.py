@@ -4,9 +4,9 @@ What clients send back of earlier answers (refusal, annotations, ...) is passed 
 part of agent.api.schemas.
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, Field
 
 from agent.api.text import Text
 from agent.history import Wire
@@ -19,6 +19,9 @@ class Part(BaseModel):
     text: Text
 
 
+Content = Text | list[Part]
+
+
 class FunctionCall(BaseModel):
     """What was called, with its arguments as JSON text."""
 
@@ -27,43 +30,74 @@ class FunctionCall(BaseModel):
 
 
 class Call(BaseModel):
-    """A tool call of an earlier assistant message."""
+    """A tool call of an earlier answer."""
 
     id: Text
     type: Literal["function"] = "function"
     function: FunctionCall
 
 
-class ChatMessage(BaseModel):
-    """One message. `developer` is another word for `system`."""
+class SystemMessage(BaseModel):
+    """What the model is told before all; `developer` is another word for `system`."""
 
-    role: Literal["system", "developer", "user", "assistant", "tool"]
-    content: Text | list[Part] | None = None
-    """A user's and a tool's message needs it."""
-    tool_calls: list[Call] | None = None
-    tool_call_id: Text | None = Field(default=None)
-    """Of the call that a tool's message answers, which needs it."""
-
-    @model_validator(mode="after")
-    def _whole(self) -> "ChatMessage":
-        if self.role == "tool" and not self.tool_call_id:
-            raise ValueError("a tool message needs tool_call_id")
-        if self.role in ("user", "tool") and self.content is None:
-            raise ValueError(f"a {self.role} message needs content")
-        return self
+    role: Literal["system", "developer"]
+    content: Content | None = None
 
     def wire(self) -> Wire:
         """The message as the engine takes it."""
-        content = self.content or ""
-        if not isinstance(content, str):
-            content = "".join(part.text for part in content)
-        role = "system" if self.role == "developer" else self.role
-        message: Wire = {"role": role, "content": content}
-        if self.role == "assistant" and self.tool_calls:
+        return {"role": "system", "content": joined(self.content)}
+
+
+class UserMessage(BaseModel):
+    """A question."""
+
+    role: Literal["user"]
+    content: Content
+
+    def wire(self) -> Wire:
+        """The message as the engine takes it."""
+        return {"role": "user", "content": joined(self.content)}
+
+
+class AssistantMessage(BaseModel):
+    """An earlier answer."""
+
+    role: Literal["assistant"]
+    content: Content | None = None
+    tool_calls: list[Call] | None = None
+
+    def wire(self) -> Wire:
+        """The message as the engine takes it."""
+        message: Wire = {"role": "assistant", "content": joined(self.content)}
+        if self.tool_calls:
             message["tool_calls"] = [call.model_dump() for call in self.tool_calls]
-        if self.role == "tool":
-            message["tool_call_id"] = self.tool_call_id
         return message
+
+
+class ToolMessage(BaseModel):
+    """What a tool replied to an earlier call."""
+
+    role: Literal["tool"]
+    content: Content
+    tool_call_id: Text = Field(min_length=1)
+
+    def wire(self) -> Wire:
+        """The message as the engine takes it."""
+        return {
+            "role": "tool", "content": joined(self.content), "tool_call_id": self.tool_call_id,
+        }  # fmt: skip
+
+
+ChatMessage = Annotated[
+    SystemMessage | UserMessage | AssistantMessage | ToolMessage, Field(discriminator="role")
+]
+
+
+def joined(content: str | list[Part] | None) -> str:
+    """The text of a message, its parts put together."""
+    if isinstance(content, list):
+        return "".join(part.text for part in content)
+    return content or ""
 
 
 def new_messages(messages: list[Wire]) -> list[Wire]:

@@ -8,7 +8,7 @@ knows; fields that change nothing (user, store, service_tier, ...) are passed ov
 import re
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from agent.api.formats import ResponseFormat, for_engine
 from agent.api.messages import ChatMessage
@@ -17,7 +17,8 @@ from agent.engine import Sampling
 from agent.history import Wire
 from agent.runs import Options
 
-_THREAD = re.compile(r"[\w.:@-]{1,128}", re.ASCII)  # it goes back in a header
+THREAD = r"[A-Za-z0-9_.:@-]{1,128}"
+"""No other letters: it goes back in a header."""
 _NO_TOOLS = "the agent brings its own tools"
 _REFUSED: dict[str, tuple[str, tuple[Any, ...]]] = {
     "tools": (_NO_TOOLS, ([],)),
@@ -73,7 +74,7 @@ class ChatRequest(BaseModel):
     response_format: ResponseFormat | None = None
     """The form of the answer. Tools are called before, as ever."""
     n: int | None = Field(default=None, ge=1, le=1)
-    thread_id: Name | None = None
+    thread_id: str | None = Field(default=None, pattern=rf"^({THREAD})?$")
     """Ours: the thread that the server keeps. Also `metadata.thread_id`, or X-Thread-Id."""
     metadata: dict[str, Any] | None = None
     user: str | None = None
@@ -97,11 +98,6 @@ class ChatRequest(BaseModel):
             if value is not None and value not in harmless:
                 raise ValueError(f"{name} is not supported: {why}")
         return {name: value for name, value in body.items() if name not in _REFUSED}
-
-    @field_validator("thread_id")
-    @classmethod
-    def _thread_id(cls, value: str | None) -> str | None:
-        return checked_thread(value)
 
     def thread(self, header: str | None) -> str | None:
         """The thread asked for, in the body before the header. ValueError when it is no name."""
@@ -138,6 +134,6 @@ def checked_thread(name: Any) -> str | None:
     """The name of a thread, None for none. ValueError when it cannot be one."""
     if not name:
         return None
-    if not isinstance(name, str) or not _THREAD.fullmatch(name):
+    if not isinstance(name, str) or not re.fullmatch(THREAD, name):
         raise ValueError("a thread is named by 1 to 128 letters, digits or . : @ _ -")
     return name

@@ -29,13 +29,25 @@ class Usage:
         self._under_way: Counter[str] = Counter()
         self._limiter = MovingWindowRateLimiter(MemoryStorage())
 
+    @property
+    def under_way(self) -> int:
+        """Requests of all callers that have not ended."""
+        return self._under_way.total()
+
     @asynccontextmanager
     async def counted(self, caller: "Caller") -> AsyncIterator[None]:
         """One request of a caller until the block ends. 429 when it is one too many."""
-        who = caller.tenant or caller.name
-        await self._in_time(who, caller.rate_per_minute or self._rate)
+        await self._in_time(_who(caller), caller.rate_per_minute or self._rate)
+        async with self.held(caller):
+            yield
+
+    @asynccontextmanager
+    async def held(self, caller: "Caller", besides: int = 0) -> AsyncIterator[None]:
+        """The same for work that a request leaves behind, which is not in the rate. `besides` are
+        requests of the caller that are there only to begin it."""
+        who = _who(caller)
         most = caller.concurrent or self._concurrent
-        if most is not None and self._under_way[who] >= most:
+        if most is not None and self._under_way[who] - besides >= most:
             raise ApiError(
                 429, f"{most} requests of this key are under way, which is its limit; wait for one",
                 kind="requests", code="rate_limit_exceeded", headers={"Retry-After": "1"},
@@ -60,3 +72,7 @@ class Usage:
             429, f"this key may send {rate} requests in a minute; wait {wait} s",
             kind="requests", code="rate_limit_exceeded", headers={"Retry-After": str(wait)},
         )  # fmt: skip
+
+
+def _who(caller: "Caller") -> str:
+    return caller.tenant or caller.name

@@ -1,19 +1,24 @@
 """The HTTP API as OpenAI's clients see it: real FastAPI, graph and store, a scripted engine."""
 
 import json
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
-import openai
 import pytest
-import uvicorn
-from agent_app import LIVE, NEXT, Wire, client_of, open_store, reckoner, run, state_on, user
+from agent_app import (
+    LIVE,
+    NEXT,
+    Wire,
+    client_of,
+    open_store,
+    reckoner,
+    run,
+    state_on,
+    user,
+)
 
-from agent.api.app import create_app
 from agent.api.state import AppState
 from agent.fake_engine import FakeVllm
 from agent.threads import open_threads
@@ -298,78 +303,3 @@ def test_health_tells_engine_and_version(store: Store, fake: FakeVllm) -> None:
     }  # fmt: skip
     fake.down = True
     assert get(state_on(fake, store), "/health").status_code == 503
-
-
-@contextmanager
-def served(state: AppState) -> Iterator[str]:
-    """The application in uvicorn on a free loopback port, in its own thread and event loop."""
-    config = uvicorn.Config(create_app(state), port=0, log_level="warning", lifespan="off")
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    for _ in range(2000):
-        if server.started:
-            break
-        threading.Event().wait(0.01)
-    assert server.started
-    port = server.servers[0].sockets[0].getsockname()[1]
-    try:
-        yield f"http://127.0.0.1:{port}/v1"
-    finally:
-        server.should_exit = True
-        thread.join(20)
-
-
-def test_the_official_client_works_unmodified(store: Store, fake: FakeVllm) -> None:
-    """Models, a whole answer, a stream with usage, and errors, over a real port."""
-    state = state_on(fake, store, api_key="secret")
-    with served(state) as url, openai.OpenAI(base_url=url, api_key="secret") as client:
-        assert [m.id for m in client.models.list()] == ["live", LIVE, NEXT]
-        ask: Any = {"model": "live", "messages": user("6*7")}
-        whole = client.chat.completions.create(**ask)
-        assert whole.choices[0].message.content == f'{LIVE} says {{"result": 42}}'
-        assert whole.system_fingerprint == LIVE
-        text, usage = "", None
-        for chunk in client.chat.completions.create(
-            **ask, stream=True, stream_options={"include_usage": True}
-        ):
-            usage = chunk.usage or usage
-            text += (chunk.choices[0].delta.content or "") if chunk.choices else ""
-        assert text == whole.choices[0].message.content
-        assert usage is not None
-        assert usage.total_tokens == whole.usage.total_tokens  # type: ignore[union-attr]
-        with pytest.raises(openai.NotFoundError, match="gpt-4"):
-            client.chat.completions.create(**{**ask, "model": "gpt-4"})
-        fake.down = True
-        with pytest.raises(openai.InternalServerError, match="does not answer"):
-            client.with_options(max_retries=0).chat.completions.create(**ask)
-    with (
-        served(state) as url,
-        openai.OpenAI(base_url=url, api_key="wrong") as client,
-        pytest.raises(openai.AuthenticationError),
-    ):
-        client.models.list()
-
-
-def test_a_client_that_leaves_frees_its_version(store: Store, fake: FakeVllm) -> None:
-    """A version kept pinned by a stream that nobody reads could never be unloaded."""
-    fake.answer = lambda *_: "word " * 20_000
-    fake.word_delay_s = 0.01
-    state = state_on(fake, store)
-    with served(state) as url:
-        with (
-            httpx.Client(base_url=url) as client,
-            client.stream(
-                "POST", "/chat/completions",
-                json={"model": "live", "messages": user("x"), "stream": True},
-            ) as response,
-        ):  # fmt: skip
-            # Kept in a name: an iterator that is thrown away closes the connection.
-            lines = response.iter_lines()
-            assert any("word" in line for line in lines)
-            assert state.agent.pinned() == {LIVE}
-        for _ in range(1000):
-            if not state.agent.pinned():
-                break
-            threading.Event().wait(0.01)
-        assert state.agent.pinned() == set()
