@@ -9,6 +9,7 @@ command line.
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -65,6 +66,8 @@ class Swapper:
 
     def __post_init__(self) -> None:
         self.hands = Hands(self.store, lambda version: self.weights_at(version))
+        # A thread of its own: a flip must not queue behind what runs of the agent do in threads.
+        self._flipper = ThreadPoolExecutor(1, "flip")
 
     @property
     def common(self) -> Common:
@@ -143,7 +146,7 @@ class Swapper:
             await self._prepare(version)
             await asyncio.to_thread(approve)
             flipping = time.perf_counter()
-            previous = await asyncio.to_thread(flip)
+            previous = await asyncio.get_running_loop().run_in_executor(self._flipper, flip)
             took = {"previous": previous, "flip_ms": 1000 * (time.perf_counter() - flipping)}
         swapped = Swapped(version.name, milliseconds=1000 * (time.perf_counter() - began), **took)
         await self.trim()

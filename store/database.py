@@ -8,6 +8,7 @@ creates them. Called by the other store modules only.
 import math
 import select
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +18,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, DisconnectionError
 from sqlalchemy.exc import TimeoutError as PoolError
 
-from store.database_errors import URL_HINT, explained
+from store.database_errors import URL_HINT, explained, locked
 from store.errors import ConfigError
 
 _READ = "perennial_read"
@@ -38,6 +39,7 @@ class Database:
         self._sqlite = self._url.get_backend_name() == "sqlite"
         self.place = shown_place(self._url)
         self._wait = wait
+        self._turn = threading.Lock()
         try:
             self._engine, self._reader, self._single = self._engines()
         except ModuleNotFoundError as error:
@@ -72,10 +74,24 @@ class Database:
     @contextmanager
     def begin(self) -> Iterator[Connection]:
         """A writing transaction: commits at the end of the block, rolls back on any error."""
-        with self._explained(), self._engine.begin() as connection:
+        with self._explained(), self._alone(), self._engine.begin() as connection:
             if not self._sqlite:
                 connection.exec_driver_sql(_WRITER_LOCK.format(round(1000 * self._wait)))
             yield connection
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """The turn of this process's writers. SQLite's own are woken by sleeping ever longer, up to
+        a tenth of a second, while the file has long been free."""
+        if not self._sqlite:
+            yield
+            return
+        if not self._turn.acquire(timeout=self._wait):
+            raise locked(f"the database {self.place}", self._wait)
+        try:
+            yield
+        finally:
+            self._turn.release()
 
     @contextmanager
     def read(self, *, single: bool = False) -> Iterator[Connection]:
@@ -97,6 +113,13 @@ class Database:
                 return
         with self.begin() as connection:
             upgrade(connection)
+
+    def of_another_release(self) -> bool:
+        """Whether there are tables, and not the newest of this program."""
+        from store.migrations import current, current_revision
+
+        with self.read() as connection:
+            return current_revision(connection) is not None and not current(connection)
 
     def close(self) -> None:
         """Close all connections. A closed database opens again on the next use."""

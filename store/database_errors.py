@@ -45,7 +45,7 @@ def _sqlite(cause: BaseException, where: str, wait: float) -> PerennialError | N
     if code == sqlite3.SQLITE_FULL:
         return _full(where)
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-        return _locked(where, wait)
+        return locked(where, wait)
     if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
         return IntegrityError(
             f"{where} is damaged: {cause}",
@@ -66,7 +66,7 @@ def _postgresql(cause: BaseException, where: str, wait: float) -> PerennialError
     if state == "53100":
         return _full(where)
     if state == "55P03":
-        return _locked(where, wait)
+        return locked(where, wait)
     if state.startswith("53"):
         return BusyError(
             f"{where} has no room for us: {_line(cause)}",
@@ -119,7 +119,7 @@ def _full(where: str) -> PerennialError:
     )
 
 
-def _locked(where: str, wait: float) -> PerennialError:
+def locked(where: str, wait: float) -> PerennialError:
     return BusyError(
         f"{where} has been locked by another process for {wait:g} s",
         "stop the process that holds it, or try again",
