@@ -27,9 +27,11 @@ from adapt.schedule import Worker, in_words, trigger_of
 from adapt.serving import bind, serving
 from adapt.show import CycleView
 from adapt.watch import Watch
+from adapt.web_actions import page_actions
 from adapt.withdraw import mark, rebuild_due
 from agent.api.app import create_app
 from agent.api.errors import api_error
+from agent.api.langgraph.live import RunBook
 from agent.api.state import Actions, AppState, Report
 from agent.api.usage import Usage
 from agent.config import Settings, home_of
@@ -138,7 +140,10 @@ async def service(runtime: Runtime, view: CycleView) -> AsyncIterator[str]:
     async with open_assistant(runtime) as assistant:
         worker = Worker(runtime, view.notify)
         own_key = secrets.token_urlsafe(32)
-        app = application(runtime, assistant, worker, own_key)
+        runs = RunBook()
+        runtime.store.threads.settle()
+        runtime.store.runs.settle()
+        app = application(runtime, assistant, worker, own_key, runs)
         warm = asyncio.create_task(_warm(assistant))
         try:
             async with serving(app, server.host, server.port, DRAIN_S) as url:
@@ -149,6 +154,7 @@ async def service(runtime: Runtime, view: CycleView) -> AsyncIterator[str]:
                     yield url
         finally:
             warm.cancel()
+            await runs.close()
             await worker.stop()
             (runtime.home.run / "status.json").unlink(missing_ok=True)
 
@@ -186,8 +192,14 @@ async def _warm(assistant: Assistant) -> None:
         await asyncio.to_thread(assistant.registry.retrieve, "", 1, assistant.embedder)
 
 
-def application(runtime: Runtime, assistant: Assistant, worker: Worker, own_key: str = "") -> Any:
-    """The ASGI application: chat, models and administration, behind a wait for the engine."""
+def application(
+    runtime: Runtime, assistant: Assistant, worker: Worker, own_key: str = "",
+    runs: RunBook | None = None,
+) -> Any:  # fmt: skip
+    """The ASGI application: chat, models and administration, behind a wait for the engine.
+
+    Whoever gives a book of `runs` closes it in the end.
+    """
     server = runtime.settings.server
     state = AppState(
         agent=assistant.agent,
@@ -201,8 +213,10 @@ def application(runtime: Runtime, assistant: Assistant, worker: Worker, own_key:
         embedder=assistant.embedder,
         post=lambda source, given: post(runtime.store, runtime.settings, source, given),
         actions=actions(runtime, worker, assistant.watch),
+        pages=page_actions(runtime, worker),
         own_key=own_key,
         passage=lambda: _passage(runtime),
+        runs=runs or RunBook(),
         usage=Usage(server.rate_per_minute, server.concurrent),
     )
     return _Waiting(create_app(state), runtime)

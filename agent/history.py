@@ -19,8 +19,10 @@ def continued(history: list[Wire], update: list[Wire]) -> list[Wire]:
     """The history with `update` behind it.
 
     A new question first drops what a failed or killed run left after the last answer: a call
-    without its result breaks every chat template. Its system message replaces the earlier one.
+    without its result breaks every chat template. Its system message replaces the earlier one, and
+    a message with the id of another takes that one's place.
     """
+    history, update = _replaced(history, update)
     if not history or not update or update[0]["role"] not in ("system", "user"):
         return history + update
     kept = list(history)
@@ -30,6 +32,16 @@ def continued(history: list[Wire], update: list[Wire]) -> list[Wire]:
     if system:
         kept = system + [m for m in kept if m["role"] != "system"]
     return kept + [m for m in update if m["role"] != "system"]
+
+
+def _replaced(history: list[Wire], update: list[Wire]) -> tuple[list[Wire], list[Wire]]:
+    """The history with messages of the update in the places of their ids, and the rest of it."""
+    there = {m["id"] for m in history if "id" in m}
+    changed = {m["id"]: m for m in update if m.get("id") in there}
+    if not changed:
+        return history, update
+    kept = [changed.get(m.get("id"), m) for m in history]
+    return kept, [m for m in update if m.get("id") not in changed]
 
 
 USUAL: Wire = {"role": "system", "content": SYSTEM}

@@ -37,8 +37,10 @@ from agent.state import (
     Trace,
     Waiting,
 )
+from agent.telemetry.runs import SeenRun, seen_run
+from agent.thread_states import ThreadStates, config_of
 from agent.threads import explaining
-from store.errors import ConfigError
+from store.errors import ConfigError, StateError
 from store.records import Episode, Message
 from tools.registry import Embedder, Registry
 
@@ -65,12 +67,20 @@ class Agent:
         self.engine = engine
         self.settings = settings
         self.keeps_threads = checkpointer is not None
-        self.graph = build_graph(checkpointer) if checkpointer else _plain_graph()
+        self._graph = build_graph(checkpointer) if checkpointer else _plain_graph()
+        self._states = ThreadStates(self._graph, checkpointer) if checkpointer else None
         self._on_episode = on_episode
         self.mixed_runs = 0
         """Runs that more than one version answered; a mistake of ours when not 0."""
         self._pinned: Counter[str] = Counter()
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    @property
+    def states(self) -> ThreadStates:
+        """What the kept threads hold. StateError where none are kept."""
+        if self._states is None:
+            raise StateError("threads are not kept here", "start the server with `perennial up`")
+        return self._states
 
     def pinned(self) -> set[str]:
         """Versions that runs now under way are bound to."""
@@ -90,11 +100,11 @@ class Agent:
 
         Raises ConfigError for `retrieved` without an embedder. Engine faults are in the result.
         """
-        with self._pin(model):
+        with self._pin(model) as seen:
             context = await self._context(
-                messages, registry, model, thread, shown, embedder, options, streaming=False
+                messages, registry, model, thread, shown, embedder, options, seen, streaming=False
             )
-            async with self._thread(thread, options) as (graph, config, extra):
+            async with self._thread(thread, context, options) as (graph, config, extra):
                 state = await graph.ainvoke(
                     _input(messages, model), config, context=context, **extra
                 )
@@ -111,12 +121,12 @@ class Agent:
         options: Options = USUAL_OPTIONS,
     ) -> AsyncGenerator[Event, None]:
         """The same run as events, Done last. Closing it early stops the engine's work."""
-        with self._pin(model):
+        with self._pin(model) as seen:
             context = await self._context(
-                messages, registry, model, thread, shown, embedder, options, streaming=True
+                messages, registry, model, thread, shown, embedder, options, seen, streaming=True
             )
             held: Any = {"messages": []}
-            async with self._thread(thread, options) as (graph, config, extra):
+            async with self._thread(thread, context, options) as (graph, config, extra):
                 # Declared as an iterator of any of LangGraph's stream modes.
                 events: Any = graph.astream(
                     _input(messages, model), config, context=context,
@@ -135,27 +145,27 @@ class Agent:
 
     async def waiting(self, thread: str) -> Waiting | None:
         """What a kept thread's last run stopped for; None where it came to its end."""
-        if not self.keeps_threads:
+        if self._states is None:
             return None
-        with explaining():
-            state = await self.graph.aget_state({"configurable": {"thread_id": thread}})
+        state = await self._states.get(thread)
         if not state.next:
             return None
         asked = tuple(Asked(i.id, i.value) for i in state.interrupts)
         return Waiting(state.values.get("version", ""), asked)
 
     @contextmanager
-    def _pin(self, model: str) -> Iterator[None]:
+    def _pin(self, model: str) -> Iterator[SeenRun]:
         self._pinned[model] += 1
         try:
-            yield
+            with seen_run(model) as seen:
+                yield seen
         finally:
             self._pinned[model] -= 1
             self._pinned += Counter()  # drops the zeros
 
     @asynccontextmanager
     async def _thread(
-        self, thread: str | None, options: Options
+        self, thread: str | None, context: RunContext, options: Options
     ) -> AsyncGenerator[tuple[Graph, RunnableConfig, dict[str, Any]], None]:
         """The graph to run on, alone on its thread: two runs at once would mix their turns."""
         # Two supersteps for each model call, one for the input.
@@ -165,9 +175,8 @@ class Agent:
             return
         lock = self._locks.setdefault(thread, asyncio.Lock())
         async with lock:
-            config["configurable"] = {"thread_id": thread, "checkpoint_ns": ""}
-            if options.checkpoint:
-                config["configurable"]["checkpoint_id"] = options.checkpoint
+            config["configurable"] = config_of(thread, options.checkpoint)["configurable"]
+            config["metadata"] = {"run_id": context.id, "version": context.model}
             extra: dict[str, Any] = {
                 # By itself one checkpoint a run: an unfinished turn is dropped when the thread
                 # goes on.
@@ -176,18 +185,20 @@ class Agent:
                 "interrupt_after": options.stop_after,
             }
             with explaining():
-                yield self.graph, config, extra
+                yield self._graph, config, extra
 
     async def _context(
         self, messages: Input, registry: Registry, model: str, thread: str | None, shown: Shown,
-        embedder: Embedder | None, options: Options, *, streaming: bool,
+        embedder: Embedder | None, options: Options, seen: SeenRun, *, streaming: bool,
     ) -> RunContext:  # fmt: skip
         settings = self.settings
+        run_id, named = options.run_id or uuid4().hex, thread or uuid4().hex
+        seen.identified(run_id, named)
         return RunContext(
             engine=self.engine,
             registry=registry,
             model=model,
-            thread=thread or uuid4().hex,
+            thread=named,
             tools=await self._shown(
                 await self._question(messages, thread), registry, shown, embedder
             ),
@@ -197,7 +208,8 @@ class Agent:
             streaming=streaming,
             trace=Trace(load=self._pinned.total()),
             answer_format=options.answer_format,
-            id=options.run_id or uuid4().hex,
+            seen=seen,
+            id=run_id,
             confirms=options.confirms and self.keeps_threads and thread is not None,
         )
 
@@ -205,10 +217,9 @@ class Agent:
         """What the run is about: the last that a person said."""
         if not isinstance(messages, Resume):
             return last_question(to_wire(messages))
-        if not (self.keeps_threads and thread):
+        if self._states is None or thread is None:
             return ""
-        with explaining():
-            state = await self.graph.aget_state({"configurable": {"thread_id": thread}})
+        state = await self._states.get(thread)
         return last_question(state.values.get("messages", ()))
 
     def always_shown(self, registry: Registry) -> list[Wire]:
@@ -244,6 +255,7 @@ class Agent:
         asked = [Asked(stop.id, stop.value) for stop in stops]
         result = result_of(context, state["messages"], asked)
         self.mixed_runs += len(result.models) > 1
+        context.seen.ended(result)
         if self._on_episode and not result.stopped:
             episode = episode_of(result, context.trace, thread or result.id, options)
             await asyncio.to_thread(self._on_episode, episode)

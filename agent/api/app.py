@@ -1,4 +1,5 @@
-"""The HTTP application: chat, models, feedback, administration, health. Built by `create_app`.
+"""The HTTP application: chat, models, feedback, administration, health, pages. Built by
+`create_app`.
 
 Starts and stops nothing and owns none of what AppState holds. Served by the command line.
 """
@@ -18,8 +19,10 @@ from agent.api import (
     reviews,
 )
 from agent.api.auth import State
+from agent.api.langgraph import routes as langgraph
 from agent.api.limits import BodyLimit
 from agent.api.state import AppState
+from agent.web import app as web
 from store.errors import PerennialError
 
 
@@ -32,11 +35,13 @@ def create_app(state: AppState) -> FastAPI:
     app.add_middleware(BodyLimit)
     app.include_router(openai.router)
     app.include_router(model_list.router)
+    langgraph.install(app)
     app.include_router(feedback.router)
     app.include_router(documents.router)
     app.include_router(reviews.router)
     app.include_router(admin.router)
     app.add_api_route("/health", health)
+    web.install(app, state)
     return app
 
 

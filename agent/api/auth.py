@@ -66,7 +66,9 @@ def caller_of(request: Request, state: State) -> Caller:
     secret = state.settings.server.api_key
     fixed = secret.get_secret_value() if secret else ""
     kind, _, given = request.headers.get("authorization", "").partition(" ")
-    given = given.strip() if kind.lower() == "bearer" else ""
+    # LangGraph's clients have a header of their own.
+    other = request.headers.get("x-api-key", "")
+    given = given.strip() if kind.lower() == "bearer" else other.strip()
     for name, key in (("the environment's key", fixed), ("this machine", state.own_key)):
         # compare_digest: the time taken must not tell how much of a guess is right.
         if key and given and hmac.compare_digest(given.encode(), key.encode()):

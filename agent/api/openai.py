@@ -20,8 +20,9 @@ from agent.api.chunks import completion, sse
 from agent.api.errors import ApiError, api_error, refusals
 from agent.api.gone import GONE, unless_gone
 from agent.api.messages import new_messages
-from agent.api.model_list import ALIASES, no_model
-from agent.api.schemas import ChatRequest
+from agent.api.model_list import ALIASES
+from agent.api.pinning import pinned
+from agent.api.schemas import THREAD, ChatRequest
 from agent.api.state import AppState
 from agent.history import Wire
 from agent.state import Done, Event
@@ -43,7 +44,7 @@ async def chat(
     request: Request,
     state: State,
     caller: Chatting,
-    x_thread_id: Annotated[str | None, Header()] = None,
+    x_thread_id: Annotated[str | None, Header(pattern=rf"^{THREAD}$")] = None,
 ) -> Response:
     """One run of the agent, whole or as a stream."""
     try:
@@ -56,7 +57,7 @@ async def chat(
         messages = new_messages(messages)
     if not any(message["role"] in ("user", "tool") for message in messages):
         raise ApiError(400, "there is no new user message to answer", param="messages")
-    version = await _version(state, body.model, thread or uuid4().hex)
+    version = await pinned(state, body.model, thread or uuid4().hex)
     headers = {"X-Perennial-Version": version}
     if named:
         headers["X-Thread-Id"] = named
@@ -122,13 +123,3 @@ async def _rejoined(first: Event, rest: AsyncGenerator[Event, None]) -> AsyncGen
         yield first
         async for event in rest:
             yield event
-
-
-async def _version(state: AppState, model: str, thread: str) -> str:
-    """The version to pin. 404 naming what exists when the engine does not hold `model`."""
-    if model in ALIASES:
-        return state.route(thread) if state.route else state.live()
-    loaded = await state.engine.models()
-    if model not in loaded:
-        raise no_model(state, model, loaded)
-    return model

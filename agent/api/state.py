@@ -9,11 +9,13 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
+from agent.api.langgraph.live import RunBook
 from agent.api.postings import Posting
 from agent.api.usage import Usage
 from agent.config_sections import Settings
 from agent.fleet import Inference
 from agent.runs import Agent
+from agent.web.actions import PageActions
 from store.store import Store
 from tools.registry import Embedder, Registry
 
@@ -63,10 +65,14 @@ class AppState:
     """Takes documents in to a source, by its name. Without it /documents answers 404."""
     actions: Actions | None = None
     """Without them /admin answers 404."""
+    pages: PageActions | None = None
+    """What the pages need beside these. Without it there is the chat alone."""
     own_key: str = ""
     """A key of this process, for commands of whoever may read the home; empty for none."""
     passage: Callable[[], AbstractAsyncContextManager[None]] = nullcontext
     """Inside, an engine is up and its weights stay: what asks the agent outside of /v1, whose
     requests wait by themselves, does so inside. EngineUnavailable when none came up."""
+    runs: RunBook = field(default_factory=RunBook)
+    """The runs of the LangGraph protocol that are under way. Whoever serves closes it."""
     usage: Usage = field(default_factory=Usage)
     """What callers have asked for so far."""
