@@ -18,6 +18,7 @@ from adapt.cycle_context import Context, Outputs
 from adapt.cycle_examples import synthesize_examples
 from adapt.events import Event, Notify
 from adapt.runtime import Runtime
+from agent.telemetry.cycles import seen_cycle, seen_stage
 from store.errors import PerennialError, StageError, StateError
 from store.evidence import Verdict
 from store.records import Cycle, CycleStage, CycleState
@@ -41,7 +42,15 @@ async def run_cycle(runtime: Runtime, notify: Notify) -> Cycle:
     if cycle is None:
         refuse_while_trying(runtime.store)
         cycle = cycles.start(runtime.settings.model_dump(mode="json"))
-    run = _Run(runtime, cycle, notify)
+    with seen_cycle(cycle.number) as seen:
+        done = await _through(_Run(runtime, cycle, notify))
+        seen.state = done.state.value
+    return done
+
+
+async def _through(run: "_Run") -> Cycle:
+    """The stages, one after the other."""
+    runtime, cycles, cycle = run.runtime, run.runtime.store.cycles, run.cycle
     budget = runtime.settings.budget
     try:
         async with asyncio.timeout(seconds_left(budget, cycle)):
@@ -100,7 +109,8 @@ class _Run:
         began = time.monotonic()
         context = Context(self.runtime, self.cycle.number, stage, self.notify)
         try:
-            outputs = await work(context, *inputs)
+            with seen_stage(self.cycle.number, stage.value):
+                outputs = await work(context, *inputs)
         except PerennialError as error:
             store.stage_failed(self.cycle.number, stage, str(error))
             raise

@@ -16,6 +16,8 @@ from adapt.swap import Swapper
 from agent.config import Settings, home_of
 from agent.fleet import Fleet
 from agent.serve import StartProgress
+from agent.telemetry.logs import logging_as
+from agent.telemetry.traces import exporting
 from store import Home, Store
 from store.errors import ModelError, StateError
 from store.records import SkillVector, Version, VersionState, utc_now
@@ -123,6 +125,8 @@ async def open_runtime(
     home = home_of(settings)
     home.create()
     async with AsyncExitStack() as stack:
+        stack.enter_context(logging_as(settings.telemetry))
+        await stack.enter_async_context(exporting(settings.telemetry))
         stack.enter_context(home.lock())
         store = stack.enter_context(Store.open(home))
         base = find_model(settings.model, home.path / "digests")

@@ -44,7 +44,8 @@ async def serving(app: Any, host: str, port: int, drain_s: float = 30.0) -> Asyn
     bound = bind(host, port)
     config = uvicorn.Config(
         app,
-        log_level="warning",
+        # Its words go where all logs go, in their form (agent.telemetry.logs).
+        log_config=None,
         access_log=False,
         lifespan="off",
         timeout_graceful_shutdown=int(drain_s),

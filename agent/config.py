@@ -40,6 +40,7 @@ from agent.config_sections import (
     lora_rank_for,
     quota_of,
 )
+from agent.config_telemetry import TelemetrySettings
 from agent.config_tools import ToolsSettings
 from store.errors import ConfigError
 from store.home import Home
@@ -60,6 +61,7 @@ __all__ = [
     "StorageSettings",
     "SwapSettings",
     "SynthesisSettings",
+    "TelemetrySettings",
     "ToolsSettings",
     "TrustSettings",
     "UpdateSettings",

@@ -19,6 +19,7 @@ from agent.config_knowledge import (
     TrustSettings,
 )
 from agent.config_operations import BudgetSettings, FleetSettings, StorageSettings, SwapSettings
+from agent.config_telemetry import TelemetrySettings
 from agent.config_tools import ToolsSettings
 from store.errors import ConfigError
 
@@ -207,6 +208,7 @@ class Settings(BaseSettings):
     trust: TrustSettings = Field(default_factory=TrustSettings)
     synthesis: SynthesisSettings = Field(default_factory=SynthesisSettings)
     tools: ToolsSettings = Field(default_factory=ToolsSettings)
+    telemetry: TelemetrySettings = Field(default_factory=TelemetrySettings)
 
     @property
     def model_source(self) -> str:

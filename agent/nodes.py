@@ -6,6 +6,7 @@ and stays in its trace. What the model calls is run by agent.tool_node.
 
 import json
 import time
+from collections.abc import Callable
 from contextlib import aclosing
 from typing import Any, Literal, cast
 
@@ -16,6 +17,7 @@ from agent.engine import Reply, Sampling
 from agent.engine_errors import too_long
 from agent.history import Wire, shortened, with_system
 from agent.state import AgentState, RunContext, Token, tool_message
+from agent.telemetry.calls import model_call
 from store.errors import EngineError, EngineRefused
 
 CALL_MARK = "<tool_call>"
@@ -91,10 +93,23 @@ async def _ask(
     sampling = run.sampling
     if run.answer_format and not tools:
         sampling = Sampling(**sampling, response_format=run.answer_format)
-    if not run.streaming:
-        return await run.engine.chat(
-            run.model, messages, tools, max_tokens=run.max_tokens, **sampling
-        )
+    with model_call(run.model, run.max_tokens, sampling, streaming=run.streaming) as seen:
+        if run.streaming:
+            reply = await _streamed(run, messages, tools, sampling, write, seen.wrote)
+        else:
+            reply = await run.engine.chat(
+                run.model, messages, tools, max_tokens=run.max_tokens, **sampling
+            )
+        tokens = (reply.prompt_tokens, reply.completion_tokens)
+        seen.replied(reply.model, reply.finish_reason, *tokens)
+    return reply
+
+
+async def _streamed(
+    run: RunContext, messages: list[Wire], tools: list[Wire] | None, sampling: Sampling,
+    write: StreamWriter, wrote: Callable[[], None],
+) -> Reply:  # fmt: skip
+    """The whole reply, its text streamed as it comes; `wrote` is told of every piece."""
     pieces = run.engine.chat_stream(
         run.model, messages, tools, max_tokens=run.max_tokens, **sampling
     )
@@ -102,6 +117,7 @@ async def _ask(
     async with aclosing(pieces):
         async for piece in pieces:
             if not isinstance(piece, Reply) and piece.text:
+                wrote()
                 write(Token(piece.text, message=_message_id(run)))
     # The engine's client ends every stream that did not fail with the whole reply.
     return cast(Reply, piece)

@@ -8,9 +8,12 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, NotRequired, TypedDict
 from uuid import uuid4
 
+from opentelemetry.trace import INVALID_SPAN
+
 from agent.engine import Reply, Sampling
 from agent.fleet import Inference
 from agent.history import Wire, continued
+from agent.telemetry.runs import SeenRun
 from store.errors import EngineError
 from store.records import Citation, Message
 from tools.registry import Registry
@@ -77,6 +80,8 @@ class RunContext:
     trace: Trace = field(default_factory=Trace)
     answer_format: Wire | None = None
     """The form that the answer must have, as vLLM's `response_format`."""
+    seen: SeenRun = field(default_factory=lambda: SeenRun("", INVALID_SPAN))
+    """What is told of the run."""
     id: str = field(default_factory=lambda: uuid4().hex)
     """Of the run, and of its episode."""
     confirms: bool = False

@@ -12,6 +12,7 @@ from langgraph.runtime import Runtime
 from agent.confirming import answers
 from agent.history import Wire
 from agent.state import AgentState, RunContext, ToolCalled, ToolReplied, tool_message
+from agent.telemetry.calls import tool_call
 from tools.base import CallContext
 from tools.registry import ToolResult, arguments_of
 
@@ -36,7 +37,9 @@ async def call_tools(state: AgentState, runtime: Runtime[RunContext]) -> dict[st
         else:
             confirmed = answered[place].confirmed
             context = CallContext(run.thread, run.trace.citations, confirmed)
-            result = await run.registry.call(name, arguments, context)
+            with tool_call(name, call["id"], known=name in run.registry.names()) as seen:
+                result = await run.registry.call(name, arguments, context)
+                seen.replied(ok=result.ok)
         run.trace.malformed += isinstance(arguments_of(arguments), str)
         run.trace.tool_calls += 1
         run.trace.tool_errors += not result.ok

@@ -1,0 +1,1 @@
+"""What is told of what happens: metrics, traces, logs. Nothing leaves the machine by itself."""
