@@ -135,7 +135,19 @@ def _example(live: ItemOutcome, candidate: ItemOutcome, item: Item | None) -> Js
 
 
 def _answer(outcome: ItemOutcome) -> Json:
-    return {"score": outcome.score, "answer": outcome.answer, "detail": outcome.detail}
+    return {
+        "score": outcome.score, "answer": _calls(outcome.answer), "detail": outcome.detail,
+    }  # fmt: skip
+
+
+def _calls(answer: str) -> str:
+    """A reply of calls alone, kept as `[[name, arguments], ...]`, a call on each line."""
+    try:
+        calls = json.loads(answer) if answer.startswith("[[") else None
+        return "\n".join(f"{name} {arguments}" for name, arguments in calls) if calls else answer
+    except (ValueError, TypeError):
+        # Words of the model, or calls that were cut off.
+        return answer
 
 
 def _wanted(check: Mapping[str, Any]) -> str:
@@ -145,9 +157,12 @@ def _wanted(check: Mapping[str, Any]) -> str:
     if "value" in check:
         return str(check["value"])
     if check["kind"] == "call":
-        return json.dumps([check["name"], check["arguments"]], ensure_ascii=False)
+        return f"{check['name']} {json.dumps(check['arguments'], ensure_ascii=False)}"
     if check["kind"] == "task":
-        calls = [[call["function"], call["arguments"]] for call in check["task"]["solution"]]
+        calls = [
+            f"{call['function']} {json.dumps(call['arguments'], ensure_ascii=False)}"
+            for call in check["task"]["solution"]
+        ]
         said = ", ".join(check["task"]["expected"])
-        return json.dumps(calls, ensure_ascii=False) + (f", and says {said}" if said else "")
+        return "; ".join([*calls, *([f"and says {said}"] if said else [])])
     return "calls nothing, and says that it cannot" if check["kind"] == "refusal" else ""

@@ -178,7 +178,7 @@ class _Run:
         episode = await asyncio.to_thread(self._state.store.episodes.get, result.id)
         html = fragment(
             "parts/turn.html.jinja", turn=turn_of(episode), kept=bool(self._thread),
-            csrf=self._visitor.session.token, asked=False,
+            reads=self._visitor.may("read"),
         )  # fmt: skip
         return _line("done", html=html)
 

@@ -53,7 +53,7 @@ async def _chat(request: Request, state: AppState, visitor: Visitor, thread: str
     return page(
         request, "chat.html.jinja", thread=thread, turns=turns, waits=waits,
         threads=await asyncio.to_thread(threads_of, state.store, visitor.caller),
-        versions=await versions_held(state), examples=EXAMPLES,
+        versions=await versions_held(state), examples=EXAMPLES, reads=visitor.may("read"),
     )  # fmt: skip
 
 

@@ -51,7 +51,8 @@ class CycleRow:
     seconds: float | None
     new: int | None
     version: str | None
-    why: str
+    why: tuple[str, ...]
+    """What came of it and why, a sentence or two in each."""
 
 
 def stage_rows(cycle: Cycle, *, at_work: bool) -> list[StageRow]:
@@ -109,8 +110,16 @@ def cycle_row(cycle: Cycle) -> CycleRow:
     return CycleRow(
         number=cycle.number, state=cycle.state.value, words=ENDED[cycle.state],
         started=cycle.started_at, seconds=spent, new=given.get("new"),
-        version=given.get("version"), why=cycle.error or given.get("words") or "",
+        version=given.get("version"), why=_why(cycle, given),
     )  # fmt: skip
+
+
+def _why(cycle: Cycle, given: Mapping[str, Any]) -> tuple[str, ...]:
+    if cycle.error:
+        return (cycle.error,)
+    if given.get("summary"):
+        return tuple(given["summary"])
+    return (given["words"],) if given.get("words") else ()
 
 
 def share_done(rows: Sequence[StageRow], progress: Mapping[str, Any] | None) -> float:
