@@ -7,13 +7,13 @@ import asyncio
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Request
-from fastapi.responses import HTMLResponse, Response
+from fastapi.responses import HTMLResponse, JSONResponse, Response
 
 from agent.api.auth import State
 from agent.api.feedback import MAX_CORRECTION
 from agent.api.state import AppState
 from agent.web.asking import calls_of
-from agent.web.frame import PageRoute, fragment, page
+from agent.web.frame import PageRoute, back_to, fragment, page
 from agent.web.turns import PREFIX, own_episode, threads_of, turns_of
 from agent.web.visitors import Chatting, Visitor
 from store.errors import EngineError, NotFoundError
@@ -49,7 +49,7 @@ async def _chat(request: Request, state: AppState, visitor: Visitor, thread: str
         waiting = await state.agent.waiting(visitor.caller.thread(thread) or thread)
         waits = calls_of(waiting.asked) if waiting else []
         if not (thread.startswith(PREFIX) and (turns or waits)):
-            raise NotFoundError("there is no such thread of yours", "begin a new one")
+            raise _no_thread()
     return page(
         request, "chat.html.jinja", thread=thread, turns=turns, waits=waits,
         threads=await asyncio.to_thread(threads_of, state.store, visitor.caller),
@@ -57,6 +57,12 @@ async def _chat(request: Request, state: AppState, visitor: Visitor, thread: str
     )  # fmt: skip
 
 
+def _no_thread() -> NotFoundError:
+    return NotFoundError("there is no such thread of yours", "begin a new one")
+
+
+MOST_RUNS = 10_000
+"""Runs of a thread that are exported."""
 EXAMPLES = (
     "What is 17 times 23?",
     "Which tools do you have?",
@@ -73,6 +79,30 @@ async def versions_held(state: AppState) -> list[str]:
         return []
     known = await asyncio.to_thread(state.store.versions.named, held)
     return sorted(known, key=lambda name: -known[name].number)
+
+
+@router.get("/chat/{thread}/export")
+def export(thread: str, state: State, visitor: Chatting) -> Response:
+    """What is kept of a thread's runs, as a file."""
+    found = state.store.episodes.of_thread(visitor.caller.thread(thread) or thread, MOST_RUNS)
+    if not found:
+        raise _no_thread()
+    told = [episode.model_dump(mode="json") for episode in found]
+    named = {"Content-Disposition": f'attachment; filename="{thread}.json"'}
+    return JSONResponse({"thread": thread, "episodes": told}, headers=named)
+
+
+@router.post("/chat/{thread}/delete")
+async def delete(thread: str, state: State, visitor: Chatting) -> Response:
+    """Forget a thread: what was said in it, and what was said of its answers."""
+    name = visitor.caller.thread(thread) or thread
+    if not await asyncio.to_thread(state.store.episodes.of_thread, name, 1):
+        raise _no_thread()
+    # The states first: a thread that is still listed can be deleted again.
+    if state.agent.keeps_threads:
+        await state.agent.states.delete(name)
+    await asyncio.to_thread(state.store.threads.delete, name)
+    return back_to("/", "The thread is deleted.")
 
 
 @router.post("/chat/feedback/{episode}")

@@ -315,6 +315,30 @@ def test_a_chat_goes_on_in_its_thread(tmp_path: Path) -> None:
     run(look())
 
 
+def test_a_thread_is_exported_and_deleted(tmp_path: Path) -> None:
+    """By its own key alone; afterwards nothing of it is left."""
+
+    async def look() -> None:
+        async with site(tmp_path) as (service, visitor):
+            store = service.runtime.store
+            _, mine = store.keys.create("mine", ("chat",))
+            _, theirs = store.keys.create("theirs", ("chat",))
+            await visitor.log_in(mine)
+            thread = (await visitor.ask("/ask/chat", text="hello"))[0]["thread"]
+            async with another(service.client) as other:
+                await other.log_in(theirs)
+                await other.get("/")
+                assert (await other.get(f"/chat/{thread}/export")).status_code == 404
+                await other.submit(f"/chat/{thread}/delete")
+            told = (await visitor.get(f"/chat/{thread}/export")).json()
+            assert told["episodes"][0]["messages"][-2]["content"] == "hello"
+            await visitor.submit(f"/chat/{thread}/delete")
+            assert (await visitor.get(f"/chat/{thread}")).status_code == 404
+            assert not store.episodes.list()
+
+    run(look())
+
+
 def test_an_unknown_version_is_refused_in_words(tmp_path: Path) -> None:
     async def look() -> None:
         async with site(tmp_path) as (_, visitor):
