@@ -215,11 +215,23 @@ def application(
         actions=actions(runtime, worker, assistant.watch),
         pages=page_actions(runtime, worker),
         own_key=own_key,
+        waits=lambda: _waits(runtime),
         passage=lambda: _passage(runtime),
         runs=runs or RunBook(),
         usage=Usage(server.rate_per_minute, server.concurrent),
     )
     return _Waiting(create_app(state), runtime)
+
+
+def _waits(runtime: Runtime) -> str:
+    """Why requests are held back now; empty when they are not."""
+    if not runtime.swap.door.is_open:
+        return "weights are being replaced"
+    if not runtime.engine.ready:
+        faults = [member.fault for member in runtime.engine.members if member.fault]
+        given_up = faults and len(faults) == len(runtime.engine.members)
+        return "no engine starts any more" if given_up else "the engine is starting"
+    return ""
 
 
 def actions(runtime: Runtime, worker: Worker, watch: Watch) -> Actions:

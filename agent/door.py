@@ -21,6 +21,11 @@ class Door:
         self._empty.set()
         self._inside = 0
 
+    @property
+    def is_open(self) -> bool:
+        """Whether whoever comes now need not wait."""
+        return self._open.is_set()
+
     @asynccontextmanager
     async def passed(self) -> AsyncIterator[None]:
         """Wait until the door is open, and be inside until the block ends."""

@@ -97,6 +97,12 @@ class Cycles:
                 done.setdefault(number, []).append(unpack(StageRecord, text))
         return [_joined(row.record, row.state, done.get(row.number, [])) for row in rows]
 
+    def count_by_state(self) -> dict[CycleState, int]:
+        """How many cycles are in each state that any is in."""
+        query = select(cycles.c.state, func.count()).group_by(cycles.c.state)
+        with self._database.read() as db:
+            return {CycleState(state): count for state, count in db.execute(query)}
+
     def newest_first(self) -> Iterator[Cycle]:
         """All cycles from the newest back, each read when it is asked for: the last few among
         thousands cost no more than among few."""

@@ -4,9 +4,7 @@
 Starts and stops nothing and owns none of what AppState holds. Served by the command line.
 """
 
-from typing import Any
-
-from fastapi import FastAPI, Response
+from fastapi import FastAPI
 
 from agent.api import (
     admin,
@@ -14,16 +12,17 @@ from agent.api import (
     documents,
     errors,
     feedback,
+    health,
+    metrics,
     model_list,
     openai,
     reviews,
 )
-from agent.api.auth import State
 from agent.api.langgraph import routes as langgraph
 from agent.api.limits import BodyLimit
 from agent.api.state import AppState
+from agent.telemetry.http import Seen
 from agent.web import app as web
-from store.errors import PerennialError
 
 
 def create_app(state: AppState) -> FastAPI:
@@ -33,6 +32,7 @@ def create_app(state: AppState) -> FastAPI:
     errors.install(app)
     contract.install(app)
     app.add_middleware(BodyLimit)
+    app.add_middleware(Seen)
     app.include_router(openai.router)
     app.include_router(model_list.router)
     langgraph.install(app)
@@ -40,19 +40,7 @@ def create_app(state: AppState) -> FastAPI:
     app.include_router(documents.router)
     app.include_router(reviews.router)
     app.include_router(admin.router)
-    app.add_api_route("/health", health)
+    app.include_router(metrics.router)
+    app.include_router(health.router)
     web.install(app, state)
     return app
-
-
-async def health(state: State, response: Response) -> dict[str, Any]:
-    """200 when the engine answers and a version is live, else 503. Needs no key, tells no more."""
-    engine = await state.engine.health()
-    try:
-        version: str | None = state.live()
-    except PerennialError:
-        version = None
-    ok = engine and version is not None
-    if not ok:
-        response.status_code = 503
-    return {"status": "ok" if ok else "unavailable", "engine": engine, "version": version}

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from agent.api.auth import Chatting, MayChat, State
 from agent.api.errors import refusals
 from agent.api.text import Name, Text
+from agent.telemetry.metrics import FEEDBACK
 from store.episodes import no_episode
 from store.feedback import Feedback, Rating
 
@@ -37,6 +38,7 @@ def feedback(body: Given, state: State, caller: Chatting) -> Feedback:
     if caller.tenant and state.store.episodes.get(body.episode).owner != caller.tenant:
         raise no_episode(body.episode)
     said = state.store.feedback.put(body.episode, body.rating, body.correction)
+    FEEDBACK.labels(body.rating).inc()
     if state.rated:
         state.rated()
     return said

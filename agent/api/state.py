@@ -74,5 +74,7 @@ class AppState:
     requests wait by themselves, does so inside. EngineUnavailable when none came up."""
     runs: RunBook = field(default_factory=RunBook)
     """The runs of the LangGraph protocol that are under way. Whoever serves closes it."""
+    waits: Callable[[], str] = lambda: ""
+    """Why a request would have to wait now, in words; empty where it would not."""
     usage: Usage = field(default_factory=Usage)
     """What callers have asked for so far."""

@@ -6,9 +6,9 @@ span.
 
 import time
 from collections.abc import Mapping
-from typing import Any
+from contextlib import AbstractContextManager, nullcontext
 
-from opentelemetry.trace import SpanKind, Status, StatusCode
+from opentelemetry.trace import INVALID_SPAN, Span, SpanKind, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -46,32 +46,39 @@ class Seen:
         began = time.monotonic()
         HTTP_UNDER_WAY.inc()
         try:
-            if scope["path"] in LOOKS:
-                await self._app(scope, receive, noted)
-            else:
-                await self._spanned(scope, receive, noted, lambda: status)
+            with _spanned(scope) as span:
+                try:
+                    await self._app(scope, receive, noted)
+                except Exception:
+                    # What Starlette answers with, around us.
+                    status = status or 500
+                    raise
+                finally:
+                    _told(span, scope, status)
         finally:
             HTTP_UNDER_WAY.dec()
             route = _route(scope)
-            # No status: the server failed, or the client went before there was one.
+            # No status: the client went before there was one.
             HTTP_REQUESTS.labels(_method(scope), route, str(status or "none")).inc()
             HTTP_SECONDS.labels(route).observe(time.monotonic() - began)
 
-    async def _spanned(self, scope: Scope, receive: Receive, send: Send, status: Any) -> None:
-        method = _method(scope)
-        with TRACER.start_as_current_span(
-            method, context=_PROPAGATOR.extract(_headers(scope)), kind=SpanKind.SERVER,
-            attributes={names.HTTP_METHOD: method},
-            record_exception=False, set_status_on_exception=False,
-        ) as span:  # fmt: skip
-            try:
-                await self._app(scope, receive, send)
-            finally:
-                route = _route(scope)
-                span.update_name(f"{method} {route}")
-                span.set_attributes({names.HTTP_ROUTE: route, names.HTTP_STATUS: status()})
-                if status() >= 500 or not status():
-                    span.set_status(Status(StatusCode.ERROR))
+
+def _spanned(scope: Scope) -> AbstractContextManager[Span]:
+    if scope["path"] in LOOKS:
+        return nullcontext(INVALID_SPAN)
+    return TRACER.start_as_current_span(
+        _method(scope), context=_PROPAGATOR.extract(_headers(scope)), kind=SpanKind.SERVER,
+        attributes={names.HTTP_METHOD: _method(scope)},
+        record_exception=False, set_status_on_exception=False,
+    )  # fmt: skip
+
+
+def _told(span: Span, scope: Scope, status: int) -> None:
+    route = _route(scope)
+    span.update_name(f"{_method(scope)} {route}")
+    span.set_attributes({names.HTTP_ROUTE: route, names.HTTP_STATUS: status})
+    if status >= 500 or not status:
+        span.set_status(Status(StatusCode.ERROR))
 
 
 def _method(scope: Scope) -> str:
