@@ -17,7 +17,25 @@ from adapt.schedule import Worker
 from adapt.web_judged import Judged
 from adapt.web_scores import Scores
 from agent.web.actions import NewSource, PageActions, Report
+from store import Store
 from store.records import CycleStage
+
+
+class _Waiting:
+    """The documents that wait, read anew only when a document or a cycle has changed: a page asks
+    every two seconds, and there may be very many."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._known: tuple[object, list[str]] = (None, [])
+
+    def __call__(self) -> list[str]:
+        """Their digests."""
+        newest = next(self._store.cycles.newest_first(), None)
+        at = (self._store.documents.last_change(), newest and (newest.number, newest.state))
+        if self._known[0] != at:
+            self._known = (at, waiting_documents(self._store))
+        return self._known[1]
 
 
 def page_actions(runtime: Runtime, worker: Worker) -> PageActions:
@@ -55,7 +73,7 @@ def page_actions(runtime: Runtime, worker: Worker) -> PageActions:
     return PageActions(
         worker=worker.report,
         losses=losses,
-        waiting=lambda: waiting_documents(store),
+        waiting=_Waiting(store),
         judged=Judged(runtime),
         scores=Scores(store),
         lineage=lambda version: version_lineage(store, version),

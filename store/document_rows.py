@@ -46,9 +46,14 @@ def write_documents(db: Connection, new: Collection[Document]) -> None:
         db.execute(insert(documents), [_row(document, change) for document in new])
 
 
+def last_change(db: Connection) -> int:
+    """Number of the last transaction that changed a document; 0 before the first."""
+    return db.scalar(select(func.max(documents.c.changed))) or 0
+
+
 def next_change(db: Connection) -> int:
     """The number of this writing transaction, higher than any before: writers take turns."""
-    return (db.scalar(select(func.max(documents.c.changed))) or 0) + 1
+    return last_change(db) + 1
 
 
 def known_digests(db: Connection, digests: Iterable[str]) -> set[str]:

@@ -18,6 +18,7 @@ from store.document_rows import (
     digest_beginning,
     digests_in,
     known_digests,
+    last_change,
     next_change,
     read_document,
     read_documents,
@@ -205,6 +206,11 @@ class Documents:
         with self._database.read() as db:
             return digests_in(db, *states)
 
+    def last_change(self) -> int:
+        """What is another number as soon as any document was stored or has another state."""
+        with self._database.read() as db:
+            return last_change(db)
+
     def since(self, source: str, when: datetime) -> Sequence[str]:
         """Digests of what came from a source later than that, in whatever state."""
         query = select(documents.c.digest).where(
@@ -212,6 +218,12 @@ class Documents:
         )
         with self._database.read() as db:
             return sorted(db.scalars(query))
+
+    def count_by_state(self) -> dict[DocumentState, int]:
+        """How many documents are in each state that any is in."""
+        query = select(documents.c.state, func.count()).group_by(documents.c.state)
+        with self._database.read() as db:
+            return {DocumentState(state): count for state, count in db.execute(query)}
 
     def count_by_source(self) -> dict[str, int]:
         """How many documents came from each source, by its name."""

@@ -22,7 +22,7 @@ from agent.web.progress import cycle_row, share_done, stage_rows
 from agent.web.visitors import Administering, Reading, Visitor
 from store.errors import NotFoundError
 from store.evidence import GateReport
-from store.records import Cycle, CycleStage, Version, VersionState
+from store.records import Cycle, CycleStage, Version, VersionState, digest_of
 from store.trials import Trial
 
 router = APIRouter(prefix="/learning", route_class=PageRoute, include_in_schema=False)
@@ -66,10 +66,18 @@ def overview(request: Request, state: State, visitor: Reading) -> Response:
 
 
 @router.get("/live")
-def live(state: State, visitor: Reading, seen: str = "") -> Response:
-    """What changes while a cycle runs; tells the page when the rest has changed too."""
+def live(state: State, visitor: Reading, seen: str = "", print: str = "") -> Response:
+    """What changes while a cycle runs; tells the page when the rest has changed too.
+
+    `seen` and `print` are what the last one said of itself. 204 where nothing has changed: a part
+    that is put in anew every two seconds takes the click that is just being made.
+    """
     shown = _live(state, visitor)
-    response = HTMLResponse(fragment("parts/live.html.jinja", **shown))
+    html = fragment("parts/live.html.jinja", **shown)
+    now = digest_of(html)
+    if print == now:
+        return Response(status_code=204)
+    response = HTMLResponse(html + f'<input type="hidden" id="print" name="print" value="{now}">')
     if seen and seen != shown["mark"]:
         response.headers["HX-Trigger"] = "learning-changed"
     return response

@@ -5,7 +5,6 @@ server has its command line. Built into the pages by agent.web.app.
 """
 
 from typing import Annotated, get_args
-from urllib.parse import quote
 
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse, Response
@@ -75,4 +74,4 @@ def change(name: str, change: str, state: State, visitor: Administering) -> Resp
         raise UserError(f"{change!r} is nothing that can be done to a source")
     state.store.sources.change(name, paused=change == "pause")
     said = "is not visited any more" if change == "pause" else "is visited again"
-    return back_to(f"/sources#{quote(name)}", f"{name} {said}.")
+    return back_to("/sources", f"{name} {said}.")

@@ -384,6 +384,23 @@ def test_promote_and_roll_back(tmp_path: Path) -> None:
     run(look())
 
 
+def test_the_live_part_is_sent_when_it_has_changed(tmp_path: Path) -> None:
+    """An unchanged part is not sent again; a change of what is live is told to the rest."""
+
+    async def look() -> None:
+        async with site(tmp_path) as (service, visitor):
+            first = await visitor.get("/learning/live")
+            said = dict(re.findall(r'name="(seen|print)" value="([^"]+)"', first.text))
+            again = await service.client.get("/learning/live", params=said)
+            assert again.status_code == 204
+            await visitor.submit("/learning/promote", version=service.candidate)
+            changed = await service.client.get("/learning/live", params=said)
+            assert changed.headers["hx-trigger"] == "learning-changed"
+            assert service.candidate in changed.text
+
+    run(look())
+
+
 def test_a_held_document_is_decided_with_a_reason(tmp_path: Path) -> None:
     async def look() -> None:
         async with site(tmp_path) as (service, visitor):
