@@ -72,11 +72,11 @@ CONDITIONS = (
     Condition("vector x 2", "vector", 2.0, seeds=1),
     Condition("its attention alone", "attention", seeds=1),
     Condition("its gate and up alone", "mlp", seeds=1),
-    Condition("vector first, then documents", "nothing", 1.0, 1, "on the vector", 4),
-    Condition("the source's RL model, then documents", "nothing", 1.0, 1, "on theta_RL", 4),
-    Condition("documents for twice as long", "nothing", 1.0, 1, "for twice as long", 4),
-    Condition("documents without rewritings", "nothing", 1.0, 1, "without rewritings", 4),
-    Condition("RL on the category itself", "own", 1.0, 1, "documents", 2),
+    Condition("vector first, then documents", "nothing", 1.0, 1, "on the vector", 2),
+    Condition("the source's RL model, then documents", "nothing", 1.0, 1, "on theta_RL", 2),
+    Condition("documents for twice as long", "nothing", 1.0, 1, "for twice as long", 2),
+    Condition("documents without rewritings", "nothing", 1.0, 1, "without rewritings", 2),
+    Condition("RL on the category itself", "own", 1.0, 1, "documents", 1),
 )
 
 
