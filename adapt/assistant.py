@@ -12,7 +12,7 @@ from adapt.swap_member import Common
 from adapt.watch import Watch
 from agent.history import USUAL
 from agent.runs import Agent
-from agent.threads import open_threads
+from agent.threads import open_threads_of
 from store import Store
 from store.records import Episode
 from store.vectors import KeptVectors
@@ -54,8 +54,9 @@ async def open_assistant(runtime: Runtime) -> AsyncIterator[Assistant]:
         store.episodes.add(episode)
         watch.saw(episode)
 
-    async with open_threads(runtime.home.threads_database) as threads:
-        agent = Agent(runtime.engine, runtime.settings.agent, threads, keep)
+    async with open_threads_of(runtime.home) as threads:
+        window = runtime.settings.engine.max_model_len
+        agent = Agent(runtime.engine, runtime.settings.agent, threads, keep, window)
         registry = toolbox(store)
         runtime.swap.pinned = agent.pinned
         runtime.swap.common = Common((USUAL,), agent.always_shown(registry))

@@ -89,6 +89,9 @@ class AgentSettings(Section):
     """Most tokens in one model answer."""
     temperature: float = Field(default=0.0, ge=0.0)
     """Sampling temperature; 0 is greedy."""
+    long_threads: Literal["trim", "summarise"] = "trim"
+    """What becomes of the oldest turns of a thread that no longer fits into the model's window:
+    the model does not see them any more, or it sees its own summary of them."""
 
 
 class UpdateSettings(Section):

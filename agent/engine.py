@@ -9,6 +9,7 @@ is. Several engines as one are `agent.fleet`'s.
 An Engine belongs to one event loop: make it and use it there.
 """
 
+import asyncio
 import json
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
@@ -25,19 +26,22 @@ from agent.engine_wire import (
     Assembly,
     Delta,
     Generation,
+    Length,
     PromptLogprobs,
     Reply,
     ToolCall,
     TopLogprobs,
     read_generation,
+    read_length,
     read_metrics,
     read_prompt,
     read_reply,
     read_top,
 )
+from store.errors import EngineError
 
-__all__ = ["Delta", "Engine", "Generation", "PromptLogprobs", "Reply", "Sampling", "ToolCall",
-           "TopLogprobs"]  # fmt: skip
+__all__ = ["Delta", "Engine", "Generation", "Length", "PromptLogprobs", "Reply", "Sampling",
+           "ToolCall", "TopLogprobs"]  # fmt: skip
 
 
 class Engine(Connection):
@@ -104,6 +108,17 @@ class Engine(Connection):
                 for delta in whole.add(chunk):
                     yield delta
         yield whole.reply()
+
+    async def length(
+        self, model: str, messages: list[dict[str, Any]], tools: list[dict[str, Any]] | None = None
+    ) -> Length:
+        """How long the prompt of a chat is, by the engine's own template and tokenizer."""
+        body: dict[str, Any] = {"model": model, "messages": messages}
+        if tools:
+            body["tools"] = tools
+        answer = await self._post("/tokenize", body)
+        with reading("/tokenize"):
+            return read_length(answer)
 
     async def generate(
         self,
@@ -182,3 +197,15 @@ class Engine(Connection):
         text = await self._get("/metrics")
         with reading("/metrics"):
             return read_metrics(text)
+
+    async def exposition(self, timeout_s: float = 5.0) -> str | None:
+        """The same as Prometheus reads it, with labels; None when it does not answer in time."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await self._get("/metrics")
+        except (EngineError, TimeoutError):
+            return None
+
+    async def expositions(self) -> dict[str, str | None]:
+        """That of this one engine, as a fleet gives it."""
+        return {"engine": await self.exposition()}

@@ -68,6 +68,14 @@ class Generation:
 
 
 @dataclass(frozen=True, slots=True)
+class Length:
+    """How long a prompt is, and how long prompt and answer together may be. In tokens."""
+
+    tokens: int
+    window: int
+
+
+@dataclass(frozen=True, slots=True)
 class PromptLogprobs:
     """Log-probabilities of a prompt's own tokens.
 
@@ -133,6 +141,11 @@ def read_generation(body: Mapping[str, Any]) -> Generation:
         prompt_tokens=(body.get("usage") or {}).get("prompt_tokens", 0),
         model=body["model"],
     )
+
+
+def read_length(body: Mapping[str, Any]) -> Length:
+    """A `/tokenize` answer."""
+    return Length(int(body["count"]), int(body["max_model_len"]))
 
 
 def read_top(body: Mapping[str, Any], k: int) -> TopLogprobs:

@@ -42,6 +42,8 @@ class FakeVllm(httpx.AsyncBaseTransport):
     """True: it says that it is well, and gives no token until this is False again."""
     cut_after: int | None = None
     """Words after which the next streamed answer breaks off."""
+    window: int = 1 << 20
+    """Most characters of the messages and tokens of the answer together."""
     adapters: dict[str, str] = field(default_factory=dict)
     """Path by name of what is loaded."""
     weights: str = ""
@@ -91,6 +93,9 @@ class FakeVllm(httpx.AsyncBaseTransport):
             return _error(404, f"The model `{body.get('model')}` does not exist.")
         if path == "/v1/completions":
             return self._complete(body)
+        if path == "/tokenize":
+            tokens = _length(body["messages"])
+            return httpx.Response(200, json={"count": tokens, "max_model_len": self.window})
         if path == "/v1/chat/completions":
             return await self._chat(request, body)
         return _error(404, "Not Found")
@@ -158,11 +163,13 @@ class FakeVllm(httpx.AsyncBaseTransport):
     async def _chat(self, request: httpx.Request, body: dict[str, Any]) -> httpx.Response:
         await asyncio.sleep(self.delay_s)
         await self._alive(request)
+        if _length(body["messages"]) + body["max_tokens"] > self.window:
+            return _error(400, f"This model's maximum context length is {self.window} tokens.")
         said = self.answer(body["model"], body["messages"], body.get("tools") or [])
         text, calls = (said, []) if isinstance(said, str) else ("", _calls(said))
         finish = "tool_calls" if calls else "stop"
         usage = {
-            "prompt_tokens": sum(len(str(m.get("content") or "")) for m in body["messages"]),
+            "prompt_tokens": _length(body["messages"]),
             "completion_tokens": len(text.split()) + len(calls),
         }
         if body.get("stream"):
@@ -187,7 +194,7 @@ class FakeVllm(httpx.AsyncBaseTransport):
         return (
             "# TYPE vllm:num_requests_running gauge\n"
             f'vllm:num_requests_running{{model_name="{self.served_name}"}} 0.0\n'
-            "# TYPE vllm:request_success counter\n"
+            "# TYPE vllm:request_success_total counter\n"
             f'vllm:request_success_total{{model_name="{self.served_name}"}} {chats}\n'
         )
 
@@ -224,6 +231,11 @@ class _Events(httpx.AsyncByteStream):
 
     def _line(self, chunk: Message) -> bytes:
         return f"data: {json.dumps(chunk)}\n\n".encode()
+
+
+def _length(messages: list[Message]) -> int:
+    """Tokens of a prompt: one a character, and none for tools."""
+    return sum(len(str(m.get("content") or "")) for m in messages)
 
 
 def _calls(said: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -16,7 +16,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, Unpack
 
-from agent.engine import Delta, Engine, Generation, PromptLogprobs, Reply, Sampling, TopLogprobs
+from agent.engine import (
+    Delta,
+    Engine,
+    Generation,
+    Length,
+    PromptLogprobs,
+    Reply,
+    Sampling,
+    TopLogprobs,
+)
 from agent.fleet_member import Member
 from store.errors import EngineRefused, EngineTimeout, EngineUnavailable
 
@@ -47,6 +56,10 @@ class Inference(Protocol):
         max_tokens: int, **sampling: Unpack[Sampling],
     ) -> AsyncGenerator[Delta | Reply, None]: ...  # fmt: skip
 
+    async def length(
+        self, model: str, messages: list[Wire], tools: list[Wire] | None = None
+    ) -> Length: ...
+
     async def generate(
         self, model: str, prompt: str | Sequence[int], *,
         max_tokens: int, **sampling: Unpack[Sampling],
@@ -65,6 +78,8 @@ class Inference(Protocol):
     async def health(self) -> bool: ...
 
     async def metrics(self) -> dict[str, float]: ...
+
+    async def expositions(self) -> dict[str, str | None]: ...
 
 
 class Fleet:
@@ -122,6 +137,14 @@ class Fleet:
                     raise
                 tried = member
 
+    async def length(
+        self, model: str, messages: list[Wire], tools: list[Wire] | None = None
+    ) -> Length:
+        """How long the prompt of a chat is; see `Engine.length`."""
+        return await self._ask(
+            model, _beginning(messages), lambda e, name: e.length(name, messages, tools)
+        )
+
     async def generate(
         self, model: str, prompt: str | Sequence[int], *,
         max_tokens: int, **sampling: Unpack[Sampling],
@@ -165,6 +188,13 @@ class Fleet:
         for found in await asyncio.gather(*(member.engine.metrics() for member in self.ready)):
             total.update(found)
         return dict(total)
+
+    async def expositions(self) -> dict[str, str | None]:
+        """What each engine tells Prometheus, by its name; None for one that is away."""
+        ready = self.ready
+        found = await asyncio.gather(*(member.engine.exposition() for member in ready))
+        told = {member.name: text for member, text in zip(ready, found, strict=True)}
+        return {member.name: told.get(member.name) for member in self.members}
 
     async def load_adapter(self, name: str, path: Path) -> None:
         """Have every engine hold an adapter under a name that was never used."""

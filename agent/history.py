@@ -5,7 +5,7 @@ Pure functions on lists of OpenAI chat messages (`Wire`). Called by the graph an
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypedDict
 from uuid import uuid4
 
 from agent.prompts import SYSTEM
@@ -15,6 +15,15 @@ Wire = dict[str, Any]
 """One chat message as OpenAI's protocol has it; an `id` besides where a thread keeps it."""
 
 
+class Memory(TypedDict):
+    """What the model is shown of a long thread."""
+
+    start: str
+    """Id of the first message that it still sees."""
+    summary: str
+    """Of what was before; empty where it sees nothing of that."""
+
+
 def continued(history: list[Wire], update: list[Wire]) -> list[Wire]:
     """The history with `update` behind it.
 
@@ -22,7 +31,7 @@ def continued(history: list[Wire], update: list[Wire]) -> list[Wire]:
     without its result breaks every chat template. Its system message replaces the earlier one, and
     a message with the id of another takes that one's place.
     """
-    history, update = _replaced(history, update)
+    history, update = _replaced(identified(history), update)
     if not history or not update or update[0]["role"] not in ("system", "user"):
         return history + update
     kept = list(history)
@@ -34,13 +43,19 @@ def continued(history: list[Wire], update: list[Wire]) -> list[Wire]:
     return kept + [m for m in update if m["role"] != "system"]
 
 
+def identified(messages: list[Wire]) -> list[Wire]:
+    """The messages of a thread, each with an id; older programs gave none, and their places in the
+    thread tell them apart."""
+    return [m if "id" in m else {"id": f"past-{place}", **m} for place, m in enumerate(messages)]
+
+
 def _replaced(history: list[Wire], update: list[Wire]) -> tuple[list[Wire], list[Wire]]:
     """The history with messages of the update in the places of their ids, and the rest of it."""
-    there = {m["id"] for m in history if "id" in m}
+    there = {m["id"] for m in history}
     changed = {m["id"]: m for m in update if m.get("id") in there}
     if not changed:
         return history, update
-    kept = [changed.get(m.get("id"), m) for m in history]
+    kept = [changed.get(m["id"], m) for m in history]
     return kept, [m for m in update if m.get("id") not in changed]
 
 

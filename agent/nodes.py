@@ -15,7 +15,8 @@ from langgraph.types import Command, StreamWriter
 
 from agent.engine import Reply, Sampling
 from agent.engine_errors import too_long
-from agent.history import Wire, shortened, with_system
+from agent.history import Wire
+from agent.memory import View
 from agent.state import AgentState, RunContext, Token, tool_message
 from agent.telemetry.calls import model_call
 from store.errors import EngineError, EngineRefused
@@ -33,7 +34,8 @@ async def call_model(state: AgentState, runtime: Runtime[RunContext]) -> Command
     last = trace.steps >= run.max_steps
     began = time.monotonic()
     try:
-        reply, last = await _ask_in_form(run, state["messages"], last, runtime.stream_writer)
+        view = View(state["messages"], state.get("memory"))
+        reply, last = await _ask_in_form(run, view, last, runtime.stream_writer)
     except EngineError as error:
         trace.fault = error
         return Command(goto="__end__")
@@ -43,48 +45,49 @@ async def call_model(state: AgentState, runtime: Runtime[RunContext]) -> Command
     said: Wire = {"id": _message_id(run), "role": "assistant", "content": reply.content}
     if last or not run.tools:
         # A call that nobody may make must not stay behind: it would lack its result for ever.
-        return Command(update={"messages": [said]}, goto="__end__")
+        return Command(update=_update(run, said), goto="__end__")
     if reply.tool_calls:
         said["tool_calls"] = [
             {"id": c.id, "type": "function", "function": {"name": c.name, "arguments": c.arguments}}
             for c in reply.tool_calls
         ]
-        return Command(update={"messages": [said]}, goto="tools")
+        return Command(update=_update(run, said), goto="tools")
     if CALL_MARK in reply.content:
         trace.malformed += 1
         wrong = json.dumps({"error": "the tool call is not JSON, write it again"})
-        update = {"messages": [said, tool_message(f"malformed-{trace.steps}", wrong)]}
-        return Command(update=update, goto="model")
-    return Command(update={"messages": [said]}, goto="__end__")
+        told = tool_message(f"malformed-{trace.steps}", wrong)
+        return Command(update=_update(run, said, told), goto="model")
+    return Command(update=_update(run, said), goto="__end__")
 
 
 async def _ask_in_form(
-    run: RunContext, messages: list[Wire], last: bool, write: StreamWriter
+    run: RunContext, view: View, last: bool, write: StreamWriter
 ) -> tuple[Reply, bool]:
     """One reply, and whether it ends the run. An answer whose form is prescribed is asked for again
     without tools: held to a form from its first token, the model could call none."""
     if run.answer_format and run.tools and not last:
-        reply = await _ask_fitting(run, messages, False, lambda _: None)
+        reply = await _ask_fitting(run, view, False, lambda _: None)
         if reply.tool_calls or CALL_MARK in reply.content:
             return reply, False
         run.trace.add(reply)
         last = True
-    return await _ask_fitting(run, messages, last, write), last
+    return await _ask_fitting(run, view, last, write), last
 
 
-async def _ask_fitting(
-    run: RunContext, messages: list[Wire], last: bool, write: StreamWriter
-) -> Reply:
+async def _ask_fitting(run: RunContext, view: View, last: bool, write: StreamWriter) -> Reply:
     """One reply; of a thread that outgrew the model's context the oldest part is left out."""
-    shown = with_system(messages)
+    tools = None if last else run.tools
+    await view.fit(run, tools)
     while True:
+        shown = view.shown()
         try:
-            return await _ask(run, shown, None if last else run.tools, write)
+            reply = await _ask(run, shown, tools, write)
         except EngineRefused as error:
-            shorter = shortened(shown) if too_long(error) else None
-            if shorter is None:
+            if not (too_long(error) and view.shorten()):
                 raise
-            shown = shorter
+            continue
+        run.window.saw(shown, tools, reply.prompt_tokens)
+        return reply
 
 
 async def _ask(
@@ -121,6 +124,12 @@ async def _streamed(
                 write(Token(piece.text, message=_message_id(run)))
     # The engine's client ends every stream that did not fail with the whole reply.
     return cast(Reply, piece)
+
+
+def _update(run: RunContext, *messages: Wire) -> dict[str, Any]:
+    """What the thread keeps of the step."""
+    memory = {"memory": run.trace.memory} if run.trace.memory else {}
+    return {"messages": list(messages), **memory}
 
 
 def _message_id(run: RunContext) -> str:

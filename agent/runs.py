@@ -40,6 +40,7 @@ from agent.state import (
 from agent.telemetry.runs import SeenRun, seen_run
 from agent.thread_states import ThreadStates, config_of
 from agent.threads import explaining
+from agent.window import Window
 from store.errors import ConfigError, StateError
 from store.records import Episode, Message
 from tools.registry import Embedder, Registry
@@ -54,7 +55,8 @@ class Agent:
     """Runs conversations on one engine. Belongs to one event loop.
 
     With a `checkpointer` (agent.threads) a run with a `thread` goes on from what the thread holds.
-    `on_episode` gets every run that has ended and is called in a worker thread.
+    `on_episode` gets every run that has ended and is called in a worker thread. `window` is the
+    model's: with it, what is too long is shortened before the engine refuses it.
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class Agent:
         settings: AgentSettings,
         checkpointer: BaseCheckpointSaver[Any] | None = None,
         on_episode: Callable[[Episode], None] | None = None,
+        window: int | None = None,
     ) -> None:
         self.engine = engine
         self.settings = settings
@@ -70,6 +73,7 @@ class Agent:
         self._graph = build_graph(checkpointer) if checkpointer else _plain_graph()
         self._states = ThreadStates(self._graph, checkpointer) if checkpointer else None
         self._on_episode = on_episode
+        self._window = Window(window)
         self.mixed_runs = 0
         """Runs that more than one version answered; a mistake of ours when not 0."""
         self._pinned: Counter[str] = Counter()
@@ -210,6 +214,8 @@ class Agent:
             answer_format=options.answer_format,
             seen=seen,
             id=run_id,
+            window=self._window,
+            summarises=settings.long_threads == "summarise",
             confirms=options.confirms and self.keeps_threads and thread is not None,
         )
 

@@ -12,8 +12,9 @@ from opentelemetry.trace import INVALID_SPAN
 
 from agent.engine import Reply, Sampling
 from agent.fleet import Inference
-from agent.history import Wire, continued
+from agent.history import Memory, Wire, continued
 from agent.telemetry.runs import SeenRun
+from agent.window import Window
 from store.errors import EngineError
 from store.records import Citation, Message
 from tools.registry import Registry
@@ -28,6 +29,8 @@ class AgentState(TypedDict):
     messages: Annotated[list[Wire], continued]
     version: NotRequired[str]
     """Which version the last run was pinned to; one that waits for a person goes on with it."""
+    memory: NotRequired[Memory]
+    """What the model sees of a thread that is longer than its window."""
 
 
 @dataclass
@@ -53,14 +56,20 @@ class Trace:
     load: int = 1
     """Runs under way when this one began, itself among them."""
     fault: EngineError | None = None
+    memory: Memory | None = None
+    """The thread's memory where this run has changed it."""
 
     def add(self, reply: Reply) -> None:
-        """Count one reply of the engine."""
+        """Count one reply of the engine that is part of the answer."""
+        self.spent(reply)
+        self.finish_reason = reply.finish_reason
+
+    def spent(self, reply: Reply) -> None:
+        """Count what one reply of the engine cost, and who gave it."""
         if reply.model not in self.models:
             self.models.append(reply.model)
         self.prompt_tokens += reply.prompt_tokens
         self.completion_tokens += reply.completion_tokens
-        self.finish_reason = reply.finish_reason
 
 
 @dataclass(frozen=True)
@@ -86,6 +95,10 @@ class RunContext:
     """Of the run, and of its episode."""
     confirms: bool = False
     """Whether somebody can be asked: the thread is kept, and the caller takes interrupts."""
+    window: Window = field(default_factory=Window)
+    """How long prompts may be."""
+    summarises: bool = False
+    """Whether the model sees a summary of what it no longer sees."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,20 +4,16 @@ Over LangGraph's checkpoints, whatever database they are in. Asks no model. Call
 and the command line.
 """
 
-from collections.abc import AsyncIterator, Mapping
-from itertools import groupby
+from collections.abc import Mapping
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
-from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.errors import InvalidUpdateError
 from langgraph.types import StateSnapshot
 
 from agent.graph import Graph
-from agent.threads import explaining
+from agent.threads import Saver, copy_thread, explaining
 from store.errors import UserError
-
-Saver = BaseCheckpointSaver[Any]
 
 
 class ThreadStates:
@@ -87,32 +83,3 @@ def config_of(thread: str, at: str | None = None) -> RunnableConfig:
     """What LangGraph calls a thread, or one of its states."""
     named = {"thread_id": thread, "checkpoint_ns": ""}
     return {"configurable": named | ({"checkpoint_id": at} if at else {})}
-
-
-async def copy_thread(source: Saver, thread: str, target: Saver, to: str) -> None:
-    """Copy all of a thread's checkpoints, the oldest first; also from one database to another."""
-    with explaining():
-        found = [one async for one in source.alist({"configurable": {"thread_id": thread}})]
-        for one in reversed(found):
-            parent = one.parent_config["configurable"]["checkpoint_id"] if one.parent_config else ""
-            namespace = one.config["configurable"].get("checkpoint_ns", "")
-            place: RunnableConfig = {"configurable": {"thread_id": to, "checkpoint_ns": namespace}}
-            if parent:
-                place["configurable"]["checkpoint_id"] = parent
-            put = await target.aput(
-                place, one.checkpoint, one.metadata, one.checkpoint["channel_versions"]
-            )
-            waiting = sorted(one.pending_writes or (), key=lambda write: write[0])
-            for task, writes in groupby(waiting, key=lambda write: write[0]):
-                await target.aput_writes(put, [write[1:] for write in writes], task)
-
-
-async def all_threads(saver: Saver) -> AsyncIterator[str]:
-    """The names of the threads that have states, each once."""
-    seen: set[str] = set()
-    with explaining():
-        async for one in saver.alist(None):
-            name = one.config["configurable"]["thread_id"]
-            if name not in seen:
-                seen.add(name)
-                yield name

@@ -51,8 +51,11 @@ class Written:
     threads: bool
 
 
-def write_backup(store: Store, path: Path, progress: Progress) -> Written:
-    """Write the backup of a home; it appears when it is whole.
+def write_backup(
+    store: Store, path: Path, progress: Progress, threads: Path | None = None
+) -> Written:
+    """Write the backup of a home; it appears when it is whole. `threads` is a file of its threads
+    where the home has none.
 
     Raises ConfigError for a place that cannot be used, IntegrityError for an artifact that is not
     as it was recorded, PerennialError when the disk is full.
@@ -67,10 +70,10 @@ def write_backup(store: Store, path: Path, progress: Progress) -> Written:
         facts |= work.records(writer)
         facts["artifacts"] = work.artifacts(writer)
         files = work.files(writer)
-        threads = work.threads(writer, path.parent)
+        kept = work.threads(writer, path.parent, threads or home.threads_database)
     return Written(
         str(path), path.stat().st_size, facts["revision"], facts["records"],
-        len(facts["artifacts"]), files, threads,
+        len(facts["artifacts"]), files, kept,
     )  # fmt: skip
 
 
@@ -135,9 +138,8 @@ class _Work:
             count += 1
         return count
 
-    def threads(self, writer: Writer, scratch: Path) -> bool:
+    def threads(self, writer: Writer, scratch: Path, file: Path) -> bool:
         """What people said, copied by SQLite itself, as the server may be writing."""
-        file = self._home.threads_database
         if not file.is_file():
             return False
         with tempfile.TemporaryDirectory(prefix=".threads-", dir=scratch) as folder:

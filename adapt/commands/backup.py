@@ -6,8 +6,10 @@ from being cleared away meanwhile, and the search index, which is made anew.
 
 import asyncio
 import contextlib
+import tempfile
 import threading
 import time
+from collections.abc import AsyncIterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from adapt.commands import Options
 from adapt.show import stderr
 from adapt.worker_run import ARTIFACTS, alone
 from agent.config import home_of
+from agent.threads import copy_threads, open_threads
 from store import Home, Store
 from store.backup import Written, write_backup
 from store.errors import PerennialError
@@ -40,12 +43,26 @@ def backup(options: Options, file: Path) -> int:
 async def _written(store: Store, file: Path, shown: "_Shown") -> Written:
     async def work() -> Written:
         try:
-            return await asyncio.to_thread(write_backup, store, file, shown.tell)
+            async with _threads(store.home) as threads:
+                return await asyncio.to_thread(write_backup, store, file, shown.tell, threads)
         finally:
             # A thread cannot be cancelled: without this the process would wait for all of it.
             shown.stopped.set()
 
     return await alone(store.leases, "", work, ARTIFACTS)
+
+
+@contextlib.asynccontextmanager
+async def _threads(home: Home) -> AsyncIterator[Path | None]:
+    """A file of the threads of a home that keeps them in PostgreSQL; None for one with a file."""
+    if home.database_url is None or home.threads_database.is_file():
+        yield None
+        return
+    with tempfile.TemporaryDirectory(prefix=".threads-", dir=home.path) as folder:
+        file = Path(folder) / "threads.db"
+        async with open_threads(home.database_url) as source, open_threads(file) as target:
+            await copy_threads(source, target)
+        yield file
 
 
 def restore(options: Options, file: Path) -> int:

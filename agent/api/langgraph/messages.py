@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from agent.api.messages import ChatMessage
-from agent.history import Wire
+from agent.history import Wire, identified
 
 Json = dict[str, Any]
 _ROLES = {
@@ -95,7 +95,7 @@ def to_langchain(messages: Iterable[Wire]) -> list[Json]:
     """Messages of a thread in LangChain's shape. Tools' replies say which tool replied."""
     names: dict[str, str] = {}
     shaped: list[Json] = []
-    for message in messages:
+    for message in identified(list(messages)):
         for call in message.get("tool_calls") or ():
             names[call["id"]] = call["function"]["name"]
         shaped.append(one_to_langchain(message, names))

@@ -16,7 +16,7 @@ from typing import Any, Literal, get_args
 
 from agent.api.langgraph.messages import Json, chunk, one_to_langchain
 from agent.api.langgraph.snapshots import plain, values_of
-from agent.history import Wire
+from agent.history import Wire, identified
 from agent.options import Mode
 from agent.state import Event, Part, Token, ToolCalled, ToolReplied
 
@@ -89,7 +89,7 @@ class Shaper:
             }  # fmt: skip
 
     def _state(self, state: Json) -> Iterator[Sent]:
-        messages: list[Wire] = state.get("messages", [])
+        messages = identified(state.get("messages", []))
         if self._known is not None:
             for message in messages:
                 if message["id"] not in self._known:
