@@ -7,7 +7,7 @@ import asyncio
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Request
-from fastapi.responses import HTMLResponse, JSONResponse, Response
+from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
 from agent.api.auth import State
 from agent.api.feedback import MAX_CORRECTION
@@ -15,7 +15,7 @@ from agent.api.state import AppState
 from agent.web.asking import calls_of
 from agent.web.frame import PageRoute, back_to, fragment, page
 from agent.web.turns import PREFIX, own_episode, threads_of, turns_of
-from agent.web.visitors import Chatting, Visitor
+from agent.web.visitors import Chatting, Looking, Visitor
 from store.errors import EngineError, NotFoundError
 from store.feedback import Rating
 
@@ -23,8 +23,10 @@ router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
 
 @router.get("/")
-async def new(request: Request, state: State, visitor: Chatting) -> Response:
-    """A thread that has not begun."""
+async def new(request: Request, state: State, visitor: Looking) -> Response:
+    """A thread that has not begun; for who may not chat, what they may see."""
+    if not visitor.may("chat"):
+        return RedirectResponse("/learning", 303)
     return await _chat(request, state, visitor, "")
 
 

@@ -89,11 +89,11 @@ async def refuse_forged(request: Request, session: Session) -> None:
         )
 
 
-def _needs(scope: Scope) -> Callable[..., AsyncIterator[Visitor]]:
+def _needs(scope: Scope | None) -> Callable[..., AsyncIterator[Visitor]]:
     async def needs(request: Request, state: State) -> AsyncIterator[Visitor]:
         visitor = visitor_of(request, state)
         request.state.visitor = visitor
-        if not visitor.may(scope):
+        if scope is not None and not visitor.may(scope):
             raise ApiError(
                 403, f"this key may {', '.join(visitor.caller.scopes)}, and this needs {scope}; "
                 "log out and come back with another key", code="insufficient_scope",
@@ -109,10 +109,12 @@ def _needs(scope: Scope) -> Callable[..., AsyncIterator[Visitor]]:
     return needs
 
 
-def _scoped(scope: Scope) -> Any:
+def _scoped(scope: Scope | None) -> Any:
     return Depends(_needs(scope))
 
 
+Looking = Annotated[Visitor, _scoped(None)]
+"""Whatever the key may."""
 Chatting = Annotated[Visitor, _scoped("chat")]
 Reading = Annotated[Visitor, _scoped("read")]
 Administering = Annotated[Visitor, _scoped("admin")]
