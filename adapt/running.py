@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 
@@ -113,6 +114,10 @@ class Running:
         """Put whole weights in the live version's place: returns when they are live."""
         return await self._call("POST", "/admin/consolidate", timeout_s=None)
 
+    async def forget(self, thread: str) -> None:
+        """Forget a thread, by its name among those of all keys."""
+        await self._call("DELETE", f"/threads/{quote(thread, safe='')}")
+
     async def promote(self, version: str) -> Json:
         """Make a version live."""
         return await self._call("POST", "/admin/promote", {"version": version})
@@ -130,31 +135,48 @@ class Running:
         ]
 
     async def ask(
-        self,
-        question: str,
-        thread: str | None = None,
-        version: str | None = None,
-        *,
-        confirms: bool = False,
+        self, question: str, thread: str | None = None, version: str | None = None
     ) -> AsyncGenerator[Piece, None]:
-        """The answer in pieces, Answer last."""
+        """The answer in pieces, Answer last. Nobody can be asked for a yes meanwhile."""
         body: Json = {
             "model": version or "live",
             "messages": [{"role": "user", "content": question}],
             "stream": True,
         }
         headers = {"X-Thread-Id": thread} if thread else {}
+        lines = self._events("/v1/chat/completions", body, headers)
+        async with aclosing(lines), aclosing(_pieces(lines)) as pieces:
+            async for piece in pieces:
+                yield piece
+
+    async def run_on(self, thread: str, body: Json) -> AsyncGenerator[tuple[str, Any], None]:
+        """A run of the LangGraph protocol on a thread, which is made where there is none: its
+        events and their data."""
+        given = {"assistant_id": "agent", "if_not_exists": "create", "durability": "exit"} | body
+        lines = self._events(f"/threads/{thread}/runs/stream", given, {})
+        async with aclosing(lines):
+            async for event in lines:
+                yield event
+
+    async def _events(
+        self, path: str, body: Json, headers: dict[str, str]
+    ) -> AsyncGenerator[tuple[str, Any], None]:
+        """Server-sent events as (event, data); those of OpenAI's protocol have no name."""
         try:
             async with (
                 self._client(None) as client,
-                client.stream("POST", "/v1/chat/completions", json=body, headers=headers) as reply,
+                client.stream("POST", path, json=body, headers=headers) as reply,
             ):
                 if reply.status_code >= 400:
                     await reply.aread()
                     raise _refusal(reply)
-                async with aclosing(_pieces(reply)) as pieces:
-                    async for piece in pieces:
-                        yield piece
+                name = ""
+                async for line in reply.aiter_lines():
+                    field, _, value = line.partition(":")
+                    if field == "event":
+                        name = value.strip()
+                    elif field == "data" and value.strip() != "[DONE]":
+                        yield name, json.loads(value)
         except httpx.HTTPError as error:
             raise self._gone(error) from error
 
@@ -168,7 +190,7 @@ class Running:
             raise self._gone(error) from error
         if reply.status_code >= 400:
             raise _refusal(reply)
-        return reply.json()
+        return reply.json() if reply.content else {}
 
     def _client(self, timeout_s: float | None) -> httpx.AsyncClient:
         # The address is on this machine: a proxy of the environment has no business here.
@@ -183,14 +205,12 @@ class Running:
         )
 
 
-async def _pieces(reply: httpx.Response) -> AsyncGenerator[Piece, None]:
+async def _pieces(
+    events: AsyncGenerator[tuple[str, Json], None],
+) -> AsyncGenerator[Piece, None]:
     """What the chunks of a stream say."""
     version = ""
-    async for line in reply.aiter_lines():
-        data = line.removeprefix("data:").strip()
-        if not line.startswith("data:") or data == "[DONE]":
-            continue
-        chunk: Json = json.loads(data)
+    async for _, chunk in events:
         if "error" in chunk:
             raise EngineUnavailable(chunk["error"]["message"], "ask again")
         version = chunk.get("model", version)

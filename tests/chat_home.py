@@ -15,13 +15,17 @@ import fake_runtime
 from fake_runtime import BASE, settings_of
 from rich.console import Console
 
-from adapt.assistant import open_assistant
+from adapt.assistant import Assistant, open_assistant
 from adapt.commands import Options
 from adapt.commands.talk_chat import Chat
 from adapt.commands.talk_input import lines_of
+from adapt.running import Running
 from adapt.runtime import Runtime, ensure_base
+from adapt.schedule import Worker
+from adapt.serving import serving
 from adapt.swap import Swapper
-from adapt.talking import Here
+from adapt.talking import Here, Talker, There
+from adapt.up import application
 from agent.engine import Engine
 from agent.fake_engine import FakeVllm
 from agent.fleet import Fleet
@@ -46,9 +50,9 @@ def answer(model: str, messages: list[dict[str, Any]], tools: list[dict[str, Any
 
 
 @asynccontextmanager
-async def here(
+async def opened(
     home: Path, registry: Registry | None = None, word_delay_s: float = 0.0
-) -> AsyncIterator[Here]:
+) -> AsyncIterator[tuple[Runtime, Assistant]]:
     """An assistant with these tools, its base live and one more version."""
     with Store.open(Home(home), HashEmbedder()) as store:
         vllm = FakeVllm(answer, served_name=LIVE, word_delay_s=word_delay_s)
@@ -60,13 +64,31 @@ async def here(
                 settings_of(home), Home(home), store, BASE, fleet, Swapper(store, fleet)
             )
             async with open_assistant(runtime) as made:
-                yield Here(runtime, replace(made, registry=registry or Registry([])))
+                yield runtime, replace(made, registry=registry or Registry([]))
+
+
+@asynccontextmanager
+async def here(home: Path, registry: Registry) -> AsyncIterator[Talker]:
+    """The assistant in this process."""
+    async with opened(home, registry) as (runtime, assistant):
+        yield Here(runtime, assistant)
+
+
+@asynccontextmanager
+async def there(home: Path, registry: Registry) -> AsyncIterator[Talker]:
+    """The same behind a server."""
+    async with opened(home, registry) as (runtime, assistant):
+        for version in runtime.store.versions.list():
+            await runtime.swap.load(version)
+        app = application(runtime, assistant, Worker(runtime))
+        async with serving(app, "127.0.0.1", 0) as url:
+            yield There(Running(url, ""), runtime.store)
 
 
 async def main(home: Path) -> None:
     """The conversation on this terminal, until Ctrl-D."""
-    async with here(home, word_delay_s=0.1) as talker:
-        chat = Chat(Options(home), talker, Console(stderr=True), None)
+    async with opened(home, word_delay_s=0.1) as (runtime, assistant):
+        chat = Chat(Options(home), Here(runtime, assistant), Console(stderr=True), None)
         await chat.run(lines_of(home, chat.words, chat.toolbar))
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import chat_home
 import pytest
-from chat_home import LIVE, here
+from chat_home import LIVE, here, there
 from rich.console import Console
 
 import perennial
@@ -61,8 +61,8 @@ class Ring:
 class Talked:
     """What came of some lines."""
 
-    def __init__(self, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        self.home, self.capsys, self.ring = home, capsys, Ring()
+    def __init__(self, home: Path, capsys: pytest.CaptureFixture[str], way: Any) -> None:
+        self.home, self.capsys, self.way, self.ring = home, capsys, way, Ring()
         self.lines = Said([])
         self.notes = ""
         self.chat: Chat | None = None
@@ -76,7 +76,7 @@ class Talked:
             self.lines = Said(lines, interactive)
             kept = io.StringIO()
             registry = Registry([self.ring], {"ring": Terms(permission="confirm")})
-            async with here(self.home, registry) as talker:
+            async with self.way(self.home, registry) as talker:
                 options = Options(self.home, as_json)
                 chat = Chat(options, talker, Console(file=kept, width=200), None)
                 try:
@@ -88,10 +88,17 @@ class Talked:
         chat = asyncio.run(asyncio.wait_for(work(), 60))
         return chat, self.capsys.readouterr().out
 
+    def anew(self, name: str) -> "Talked":
+        """The same in another home."""
+        return Talked(self.home.parent / name, self.capsys, self.way)
 
-@pytest.fixture
-def talk(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Talked:
-    return Talked(tmp_path / "home", capsys)
+
+@pytest.fixture(params=[here, there], ids=["here", "there"])
+def talk(
+    request: pytest.FixtureRequest, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> Talked:
+    """With an assistant of this process, and with one behind a server."""
+    return Talked(tmp_path / "home", capsys, request.param)
 
 
 def test_a_conversation_goes_on_until_a_new_one_is_begun(talk: Talked) -> None:
@@ -111,7 +118,7 @@ def test_a_version_answers_from_now_on_and_live_again(talk: Talked) -> None:
     named = next(name for name in chat.known if name.startswith("v1-"))
     assert LIVE in out and named in out and "this chat" in out
     assert f"{LIVE}, 1 step" in talk.notes
-    talked = Talked(talk.home.parent / "other", talk.capsys)
+    talked = talk.anew("other")
     chat, out = talked(f"/version {named}", "hi", "/version live", "hi again")
     assert out.splitlines() == [f"{named} heard 1: hi", f"{LIVE} heard 2: hi again"]
     assert chat.version is None
@@ -121,14 +128,12 @@ def test_two_versions_are_compared_on_the_last_question_or_another(talk: Talked)
     """Without what was said before; the conversation does not remember it either."""
     chat, _ = talk("/version")
     named = next(name for name in chat.known if name.startswith("v1-"))
-    other = Talked(talk.home.parent / "other", talk.capsys)
+    other = talk.anew("other")
     _, out = other("hi", f"/compare live {named}", f"/compare {named} live more?", "on")
     for said in (f"{LIVE} heard 1: hi", f"{named} heard 1: hi", f"{named} heard 1: more?"):
         assert said in out
     assert f"{LIVE} heard 2: on" in out
-    _, out = Talked(talk.home.parent / "third", talk.capsys)(
-        f"/compare {named} live hi", as_json=True, interactive=False
-    )
+    _, out = talk.anew("third")(f"/compare {named} live hi", as_json=True, interactive=False)
     found = json.loads(out)
     assert [each["version"] for each in found["compared"]] == [named, LIVE]
 
