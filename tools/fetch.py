@@ -2,14 +2,14 @@
 
 Only http and https, only to public addresses (or those that the settings allow), within bounds on
 size, time, redirects and headers. It knows no proxy, cookie, password or cache, and obeys no
-robots.txt: that is adapt.gather.web. Called by it and by those who need one file.
+robots.txt: that is adapt.gather.web. Called by it, by those who need one file, and by tools that
+ask a server for more than a page.
 """
 
 import asyncio
 import ssl
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Sequence
 from ipaddress import ip_network
 from types import TracebackType
 from typing import Protocol, Self
@@ -19,7 +19,8 @@ import httpx
 
 from store.errors import FetchFailed, FetchRefused
 from tools.fetch_address import parse_url, port_of
-from tools.fetch_body import Unpacker, decode, media_type
+from tools.fetch_answer import Asked, Fetched, headers_of
+from tools.fetch_body import Unpacker
 from tools.fetch_connect import BUDGET, Budget, GuardedBackend, Resolver, system_resolver
 
 HEAD_BYTES = 64 << 10
@@ -46,31 +47,6 @@ class Limits(Protocol):
     def max_redirects(self) -> int: ...
     @property
     def agent(self) -> str: ...
-
-
-@dataclass(frozen=True)
-class Fetched:
-    """An answer. Of an error or 304 the body is empty."""
-
-    url: str
-    """Where it came from in the end, redirects followed."""
-    status: int
-    headers: Mapping[str, str]
-    """Names in lower case; several of one name are joined by commas."""
-    body: bytes
-    """Unpacked."""
-    bytes_read: int
-    """Of bodies, as they came over the network, those of redirects included."""
-
-    @property
-    def media_type(self) -> str:
-        """Such as text/html; "" when the server states none."""
-        return media_type(self.headers.get("content-type", ""))[0]
-
-    @property
-    def text(self) -> str:
-        """The body as text. FetchRefused when it is none."""
-        return decode(self.body, media_type(self.headers.get("content-type", ""))[1])
 
 
 class Fetcher:
@@ -131,7 +107,7 @@ class Fetcher:
             if before is not None:
                 await before(target)
             started = time.monotonic()
-            answer = await self._timed(target, headers, left_s)
+            answer = await self._timed(target, Asked(headers=headers), left_s)
             left_s -= time.monotonic() - started
             read += answer.bytes_read
             place = answer.headers.get("location")
@@ -147,10 +123,15 @@ class Fetcher:
             "raise fetch.max_redirects to follow it further",
         )
 
-    async def _timed(self, url: httpx.URL, headers: Mapping[str, str], left_s: float) -> Fetched:
+    async def send(self, url: str, asked: Asked) -> Fetched:
+        """One request of any method, as it is given. What the server says is the answer: redirects
+        are not followed, since what is sent is meant for one server. Raises as `fetch`."""
+        return await self._timed(parse_url(url), asked, self._limits.timeout_s)
+
+    async def _timed(self, url: httpx.URL, asked: Asked, left_s: float) -> Fetched:
         try:
             async with asyncio.timeout(max(left_s, 0.0)):
-                return await self._one(url, headers)
+                return await self._one(url, asked)
         except TimeoutError as error:
             raise FetchFailed(
                 f"{url} takes longer than {self._limits.timeout_s:g} s",
@@ -163,34 +144,38 @@ class Fetcher:
         except httpcore.ProtocolError as error:
             raise FetchFailed(f"{url} does not speak HTTP: {error}") from error
 
-    async def _one(self, url: httpx.URL, headers: Mapping[str, str]) -> Fetched:
+    async def _one(self, url: httpx.URL, asked: Asked) -> Fetched:
         """One request and its answer, from the network."""
         budget = Budget(HEAD_BYTES, f"its headers are more than {HEAD_BYTES} bytes")
         token = BUDGET.set(budget)
         try:
-            answer = await self._pool.handle_async_request(self._request(url, headers))
+            answer = await self._pool.handle_async_request(self._request(url, asked))
             try:
-                return await self._read(url, answer, budget)
+                return await self._read(url, answer, budget, whole=asked.whole)
             finally:
                 await answer.aclose()
         finally:
             BUDGET.reset(token)
 
-    def _request(self, url: httpx.URL, headers: Mapping[str, str]) -> httpcore.Request:
+    def _request(self, url: httpx.URL, asked: Asked) -> httpcore.Request:
         host = url.netloc.decode()
         sent = {"Host": host, "User-Agent": self._limits.agent, "Accept-Encoding": "gzip, deflate"}
-        sent |= {name: value for name, value in headers.items() if value}
+        sent |= {name: value for name, value in asked.headers.items() if value}
+        if asked.body or asked.method not in ("GET", "HEAD"):
+            sent["Content-Length"] = str(len(asked.body))
         target = httpcore.URL(
             scheme=url.raw_scheme, host=url.raw_host, port=port_of(url), target=url.raw_path
         )
         # Latin-1, as headers come: a server's own ETag goes back byte by byte.
         raw = [(name.encode(), value.encode("latin-1")) for name, value in sent.items()]
-        return httpcore.Request("GET", target, headers=raw)
+        return httpcore.Request(asked.method, target, headers=raw, content=asked.body or None)
 
-    async def _read(self, url: httpx.URL, answer: httpcore.Response, budget: Budget) -> Fetched:
-        headers = _headers(answer)
+    async def _read(
+        self, url: httpx.URL, answer: httpcore.Response, budget: Budget, *, whole: bool
+    ) -> Fetched:
+        headers = headers_of(answer)
         limit = self._limits.max_bytes
-        good = 200 <= answer.status < 300
+        good = 200 <= answer.status < 300 or (whole and answer.status != 304)
         # With 304 it is the size of what is not sent.
         size = "0" if answer.status == 304 else headers.get("content-length", "")
         stated = int(size) if size.isascii() and size.isdigit() else None
@@ -213,14 +198,6 @@ class Fetcher:
             unpacker.feed(piece)
         body = unpacker.end()
         return Fetched(str(url), answer.status, headers, body if good else b"", read)
-
-
-def _headers(answer: httpcore.Response) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for raw_name, raw in answer.headers:
-        name, value = raw_name.decode("latin-1").lower(), raw.decode("latin-1")
-        found[name] = f"{found[name]}, {value}" if name in found else value
-    return found
 
 
 def _redirected(url: httpx.URL, place: str) -> httpx.URL:

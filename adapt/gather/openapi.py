@@ -6,28 +6,24 @@ adapt.gather.kinds.
 """
 
 import asyncio
-import json
-import re
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from adapt.evals.published.openapi import METHODS, resolved
 from adapt.gather.folder import stamp_of
 from adapt.gather.options import refuse_options
 from adapt.gather.protocol import Draft, Seen, Unchanged
-from adapt.gather.schemas import Json, api_json, flat, tool_json
+from adapt.gather.schemas import Json, api_json, tool_json
 from adapt.gather.stamps import Validators
 from agent.config import Settings
 from store.errors import DocumentError, UserError
 from store.source_records import Place, PlaceState, Source
 from tools.fetch import Fetcher
+from tools.openapi_document import Operation, flat, operations, parsed, plain_words
 
 _ACCEPT = "application/json, application/yaml, text/yaml, */*;q=0.5"
 _DEPTH = 3
 """How deep references are followed: what is inside an object of a parameter is not learned."""
-_TAG = re.compile(r"<[^>]{1,200}>")
-"""HTML in descriptions."""
 
 
 class OpenApi:
@@ -94,21 +90,18 @@ def is_url(location: str) -> bool:
 def drafts_of(source: Source, text: str, stamp: str = "") -> list[Draft]:
     """One draft for each tag of an OpenAPI document, in the order in which they appear. What has
     no tag is under the first part of its path. DocumentError when it is none."""
-    document = _parsed(source, text)
-    paths = document.get("paths")
-    if not isinstance(paths, Mapping) or not ("openapi" in document or "swagger" in document):
-        raise _unreadable(source, "it has no openapi and paths")
+    try:
+        document = parsed(text)
+        found = list(operations(document, _DEPTH))
+    except ValueError as error:
+        raise _unreadable(source, str(error)) from error
     about = document.get("info")
     info: Mapping[str, Any] = about if isinstance(about, Mapping) else {}
     name = flat(info.get("title")) or source.name
     groups: dict[str, dict[str, Json]] = {}
-    for path, entry in paths.items():
-        item: Mapping[str, Any] = entry if isinstance(entry, Mapping) else {}
-        for method in METHODS:
-            operation = item.get(method)
-            if isinstance(operation, Mapping):
-                made = _api(str(path), method, operation, item, document)
-                groups.setdefault(_group(str(path), operation), {}).setdefault(made["name"], made)
+    for operation in found:
+        made = _api(operation)
+        groups.setdefault(_group(operation), {}).setdefault(made["name"], made)
     if not groups:
         raise _unreadable(source, "it has no operations")
     last = next(reversed(groups))
@@ -116,7 +109,7 @@ def drafts_of(source: Source, text: str, stamp: str = "") -> list[Draft]:
     return [
         Draft(
             address=f"{source.location}#{group}",
-            text=tool_json(name, _plain(info.get("description")), group, apis.values()),
+            text=tool_json(name, plain_words(info.get("description")), group, apis.values()),
             title=f"{name}: {group}",
             kind="api",
             # At the last one only: a visit that a bound ended before it has not seen all.
@@ -128,66 +121,23 @@ def drafts_of(source: Source, text: str, stamp: str = "") -> list[Draft]:
     ]
 
 
-def _parsed(source: Source, text: str) -> Mapping[str, Any]:
-    import yaml
-
-    try:
-        try:
-            value = json.loads(text)
-        except ValueError:
-            value = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except (ValueError, RecursionError, yaml.YAMLError) as error:
-        raise _unreadable(source, f"it is neither JSON nor YAML: {flat(error)}") from error
-    if not isinstance(value, Mapping):
-        raise _unreadable(source, "it is no object with openapi and paths")
-    return value
-
-
-def _api(
-    path: str, method: str, operation: Mapping[str, Any], item: Mapping[str, Any],
-    document: Mapping[str, Any],
-) -> Json:  # fmt: skip
-    """One operation. Its own parameters stand over those of its path."""
-    properties: dict[str, Json] = {}
-    required: list[str] = []
-    for given in (*_listed(item.get("parameters")), *_listed(operation.get("parameters"))):
-        parameter = resolved(given, document, _DEPTH)
-        if not isinstance(parameter, Mapping) or not parameter.get("name"):
-            continue
-        if parameter.get("in") == "body":
-            _add_body(parameter.get("schema"), properties, required)
-            continue
-        schema = parameter.get("schema")
-        # Swagger 2 has the type beside the name.
-        about = dict(schema) if isinstance(schema, Mapping) else dict(parameter)
-        about["description"] = _plain(parameter.get("description") or about.get("description"))
-        properties[str(parameter["name"])] = about
-        if parameter.get("required") is True:
-            required.append(str(parameter["name"]))
-    body = resolved(operation.get("requestBody"), document, _DEPTH)
-    content = body.get("content") if isinstance(body, Mapping) else None
-    for kind in content.values() if isinstance(content, Mapping) else ():
-        _add_body(kind.get("schema") if isinstance(kind, Mapping) else None, properties, required)
-        break
-    named = operation.get("operationId") or f"{method}_{path}"
-    described = operation.get("description") or operation.get("summary") or f"{method} {path}"
+def _api(operation: Operation) -> Json:
+    """One operation, with what its first body holds beside its parameters."""
+    properties = {p.name: p.schema for p in operation.parameters}
+    required = [p.name for p in operation.parameters if p.required]
+    for body in operation.bodies[:1]:
+        inner, needed = body.schema.get("properties"), body.schema.get("required")
+        for name, about in inner.items() if isinstance(inner, Mapping) else ():
+            properties.setdefault(str(name), about)
+        required += [str(name) for name in needed] if isinstance(needed, list) else []
     schema = {"properties": properties, "required": required}
-    return api_json(_name(str(named)), _plain(described), schema, method.upper())
+    return api_json(operation.name, operation.description, schema, operation.method.upper())
 
 
-def _add_body(schema: object, properties: dict[str, Json], required: list[str]) -> None:
-    if not isinstance(schema, Mapping):
-        return
-    inner = schema.get("properties")
-    for name, about in inner.items() if isinstance(inner, Mapping) else ():
-        properties.setdefault(str(name), about)
-    required += [str(name) for name in _listed(schema.get("required"))]
-
-
-def _group(path: str, operation: Mapping[str, Any]) -> str:
-    tags = [flat(tag) for tag in _listed(operation.get("tags")) if flat(tag)]
-    first = next((part for part in path.split("/") if part and not part.startswith("{")), "")
-    return tags[0] if tags else first or "/"
+def _group(operation: Operation) -> str:
+    parts = operation.path.split("/")
+    first = next((part for part in parts if part and not part.startswith("{")), "")
+    return operation.tags[0] if operation.tags else first or "/"
 
 
 def _licence(info: Mapping[str, Any]) -> str | None:
@@ -195,18 +145,6 @@ def _licence(info: Mapping[str, Any]) -> str | None:
     if not isinstance(licence, Mapping):
         return None
     return flat(licence.get("identifier") or licence.get("name")) or None
-
-
-def _listed(value: object) -> list[Any]:
-    return value if isinstance(value, list) else []
-
-
-def _name(text: str) -> str:
-    return re.sub(r"[^0-9A-Za-z_.-]+", "_", text).strip("_") or "call"
-
-
-def _plain(text: object) -> str:
-    return flat(_TAG.sub(" ", str(text or "")))
 
 
 def _unreadable(source: Source, why: str) -> DocumentError:

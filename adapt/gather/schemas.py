@@ -8,6 +8,8 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from tools.openapi_document import flat
+
 Json = dict[str, Any]
 _TYPES = {
     "integer": "INTEGER", "int": "INTEGER", "number": "NUMBER", "float": "NUMBER",
@@ -39,11 +41,6 @@ def api_json(name: str, description: str, schema: Mapping[str, Any], method: str
         "required_parameters": parts[True], "optional_parameters": parts[False],
     }  # fmt: skip
     return made | ({"method": method} if method else {})
-
-
-def flat(text: object) -> str:
-    """A description on one line."""
-    return " ".join(str(text or "").split())
 
 
 def _parameter(name: str, schema: object) -> Json:

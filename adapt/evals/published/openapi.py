@@ -8,10 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from adapt.evals.published.reading import field
+from tools.openapi_document import METHODS, resolved
 
-METHODS = ("get", "post", "put", "delete", "patch")
-DEPTH = 8
-"""How deep references are followed: schemas may contain themselves."""
 Operation = tuple[str, dict[str, Any]]
 
 
@@ -47,17 +45,3 @@ def _schema(operation: Mapping[str, Any], specification: Mapping[str, Any]) -> d
     properties |= body.get("properties", {})
     required += body.get("required", [])
     return {"properties": properties, "required": required}
-
-
-def resolved(schema: Any, specification: Mapping[str, Any], depth: int = DEPTH) -> Any:
-    """A part of a document with what it refers to in place; {} for a reference to nothing."""
-    if isinstance(schema, list):
-        return [resolved(one, specification, depth) for one in schema]
-    if not isinstance(schema, dict):
-        return schema
-    if "$ref" not in schema:
-        return {key: resolved(one, specification, depth) for key, one in schema.items()}
-    target: Any = specification
-    for step in str(schema["$ref"]).removeprefix("#/").split("/"):
-        target = target.get(step, {}) if isinstance(target, dict) else {}
-    return resolved(target, specification, depth - 1) if depth else {}
