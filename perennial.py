@@ -18,6 +18,7 @@ from adapt.commands.documents_group import documents
 from adapt.commands.eval_group import evals
 from adapt.commands.groups import cycles, gate, key, source, versions
 from adapt.commands.lineage_group import lineage
+from adapt.commands.threads_group import threads
 from adapt.commands.weights import loki, skill
 from store.errors import PerennialError, UserError
 
@@ -56,6 +57,7 @@ app.add_typer(cycles, name="cycles")
 app.add_typer(gate, name="gate")
 app.add_typer(key, name="key")
 app.add_typer(documents, name="documents")
+app.add_typer(threads, name="threads")
 app.add_typer(lineage, name="lineage")
 app.add_typer(loki, name="loki")
 app.add_typer(skill, name="skill")

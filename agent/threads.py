@@ -58,6 +58,9 @@ async def open_threads_of(home: Home) -> AsyncGenerator[Saver, None]:
 @asynccontextmanager
 async def _in_file(file: Path) -> AsyncGenerator[Saver, None]:
     async with aiosqlite.connect(file, timeout=WAIT_S) as connection:
+        # What was deleted must not stay readable in the file.
+        with explaining():
+            await connection.execute("PRAGMA secure_delete = ON")
         saver = AsyncSqliteSaver(connection, serde=_serializer())
         with explaining():
             await saver.setup()

@@ -121,10 +121,12 @@ class Pruned(BaseModel):
 class Exported(BaseModel):
     """All that is kept of a thread."""
 
-    thread: ThreadAnswer
+    thread: Json
     states: list[StateAnswer]
-    runs: list[RunAnswer]
+    runs: list[Json]
     episodes: list[Json]
+    """What was asked and answered, run by run."""
+    feedback: list[Json]
 
 
 class Info(BaseModel):

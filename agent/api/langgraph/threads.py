@@ -13,9 +13,10 @@ from agent.api.auth import Caller, Chatting, MayChat, State
 from agent.api.errors import refusals
 from agent.api.langgraph.answers import Exported, Pruned, ThreadAnswer
 from agent.api.langgraph.bodies import Prune, ThreadBody, ThreadPatch, ThreadPath, ThreadSearch
-from agent.api.langgraph.finding import shown_run, thread_there
+from agent.api.langgraph.exporting import export_of
+from agent.api.langgraph.finding import thread_there
 from agent.api.langgraph.names import GRAPH, full_name, shown_thread
-from agent.api.langgraph.snapshots import interrupts_of, thread_state, values_of
+from agent.api.langgraph.snapshots import interrupts_of, values_of
 from agent.api.state import AppState
 from store.threads import SortBy, Thread
 
@@ -23,7 +24,6 @@ router = APIRouter(prefix="/threads", dependencies=[MayChat], tags=["LangGraph t
 
 _SHOWN: dict[str, Any] = {"response_model_exclude_unset": True}
 _SORTED: dict[str, SortBy] = {"thread_id": "name", "state_updated_at": "updated_at"}
-_ALL = 1_000_000
 
 
 @router.post("", response_model=ThreadAnswer, responses=refusals(409))
@@ -116,15 +116,7 @@ async def copy(thread_id: ThreadPath, state: State, caller: Chatting) -> dict[st
 async def export(thread_id: ThreadPath, state: State, caller: Chatting) -> dict[str, Any]:
     """All that is kept of a thread, as `perennial threads export` writes it."""
     thread = await thread_there(state, caller, thread_id)
-    states = await state.agent.states.history(thread.name, None)
-    runs = await asyncio.to_thread(state.store.runs.list, thread.name, _ALL)
-    episodes = await asyncio.to_thread(state.store.episodes.of_thread, thread.name, _ALL)
-    return {
-        "thread": await _whole(state, thread, caller),
-        "states": [thread_state(one, thread_id) for one in states],
-        "runs": [shown_run(run, caller) for run in runs],
-        "episodes": [episode.model_dump(mode="json") for episode in episodes],
-    }
+    return await export_of(state.store, state.agent.states, thread, thread_id)
 
 
 async def _forget(state: AppState, name: str) -> None:
