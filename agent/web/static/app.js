@@ -37,7 +37,15 @@ function notice(words, wayOut = "") {
   line.textContent = wayOut ? `${words} (${wayOut})` : words;
   $("#notices").replaceChildren(line);
 }
-document.addEventListener("htmx:sendError", () => notice("The server does not answer.", "is `perennial up` still running?"));
+// Parts that are loaded again and again say it once, and take it back when the server is there.
+let away = null;
+document.addEventListener("htmx:sendError", () => {
+  notice("The server does not answer.", "is `perennial up` still running?");
+  away = $("#notices .notice");
+});
+document.addEventListener("htmx:afterRequest", (event) => {
+  if (event.detail.successful) { away?.remove(); away = null; }
+});
 // What a notice said is read by then.
 document.addEventListener("click", (event) => event.target.closest(".notices .notice")?.remove());
 if ($("#notices .notice.is-good")) setTimeout(() => $("#notices .notice.is-good")?.remove(), 8000);
@@ -108,6 +116,9 @@ async function show(path, body, place, signal, onStart = () => {}) {
         const holder = document.createElement("template");
         holder.innerHTML = line.html;
         const turn = holder.content.firstElementChild;
+        // What the reader has unfolded while it was written stays so.
+        const unfolded = [...place.querySelectorAll("details.call")].map((call) => call.open);
+        turn.querySelectorAll("details.call").forEach((call, i) => { call.open = unfolded[i] ?? false; });
         place.replaceWith(turn);
         htmx.process(turn);
         return { end: "done", place: turn };
@@ -162,7 +173,8 @@ if (composer) {
     });
     running = null;
     stop.hidden = true; send.hidden = false;
-    $("#said").textContent = { done: "Answered.", stopped: "Stopped.", error: "That failed.", asked: "The assistant asks for your yes." }[result.end];
+    const answer = $(".answer", result.place)?.textContent.trim().slice(0, 1000);
+    $("#said").textContent = { done: `Answered: ${answer}`, stopped: "Stopped.", error: "That failed.", asked: "The assistant asks for your yes." }[result.end];
     if (result.end === "asked") ask(result.calls, result.place);
     if ((result.end === "stopped" || result.end === "error") && restore && !box.value) { box.value = restore; fit(); }
     if (composer.dataset.thread) htmx.ajax("GET", `/chat/${composer.dataset.thread}/list`, { target: "#thread-list", swap: "innerHTML" });
