@@ -70,6 +70,9 @@ class ServerSettings(Section):
     api_key: SecretStr | None = None
     """A key that may do everything, besides those of `perennial key`. Read from
     PERENNIAL_SERVER__API_KEY only, never from a file."""
+    origins: tuple[str, ...] = ()
+    """Addresses of pages whose scripts may call, such as https://chat.example.org, besides those of
+    this machine."""
     rate_per_minute: int | None = Field(default=None, ge=1)
     """Most requests that one key may send in a minute, where the key says nothing else."""
     concurrent: int | None = Field(default=None, ge=1)

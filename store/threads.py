@@ -202,4 +202,4 @@ def _thread(row: Any) -> Thread:
 
 def no_thread(name: str) -> NotFoundError:
     """The error for a thread that there is not, or that is none of the caller's business."""
-    return NotFoundError(f"no thread {name!r}", "`perennial threads list` names those that are kept")
+    return NotFoundError(f"no thread {name!r}", "`perennial threads list` names those there are")

@@ -20,6 +20,7 @@ from agent.api import (
 )
 from agent.api.langgraph import routes as langgraph
 from agent.api.limits import BodyLimit
+from agent.api.origins import Origins
 from agent.api.state import AppState
 from agent.telemetry.http import Seen
 from agent.web import app as web
@@ -27,8 +28,16 @@ from agent.web import app as web
 
 def create_app(state: AppState) -> FastAPI:
     """The application over `state`."""
-    app = FastAPI(title="Perennial", docs_url=None, redoc_url=None)
+    app = documented()
     app.state.perennial = state
+    app.add_middleware(Origins, origins=state.settings.server.origins)
+    web.install(app, state)
+    return app
+
+
+def documented() -> FastAPI:
+    """All that is in the OpenAPI document: the application without its pages and its state."""
+    app = FastAPI(title="Perennial", docs_url=None, redoc_url=None)
     errors.install(app)
     contract.install(app)
     app.add_middleware(BodyLimit)
@@ -42,5 +51,4 @@ def create_app(state: AppState) -> FastAPI:
     app.include_router(admin.router)
     app.include_router(metrics.router)
     app.include_router(health.router)
-    web.install(app, state)
     return app
