@@ -1,18 +1,23 @@
 """`perennial bench first`: a new home, from `perennial up` to the first answer.
 
-Starts `perennial up` on an empty folder as a user does, with its defaults, asks one question as
-soon as it takes requests, and stops it. Nothing is warmed before, but what the machine's disk cache
-holds. Exit code 1 when it takes longer than it may. Called by adapt.commands.bench.
+Starts `perennial up` on an empty folder as a user does, with its defaults, asks one question on the
+chat page in Chromium as soon as it takes requests, and stops it. Where there is no Chromium or no
+playwright the question goes over HTTP, and the row says so. Nothing is warmed before, but what the
+machine's disk cache holds; the browser is open already. Exit code 1 when it takes longer than it
+may. Called by adapt.commands.bench.
 """
 
 import json
 import os
+import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,14 +32,18 @@ START_S = 240.0
 STOP_S = 60.0
 QUESTION = "How much is 12 + 30?"
 
+Ask = Callable[[str], str]
+"""(URL) -> the answer to the question."""
+
 
 def run(progress: Progress) -> dict[str, Any]:
-    """Seconds of each run from the start of the command: requests taken, first text, whole answer.
-    StageError when it ends before it serves."""
-    rows = [_run(number, progress) for number in range(RUNS)]
+    """Seconds of each run from the start of the command: requests taken, question answered.
+    StageError when it ends before it serves, or answers nothing."""
+    with _asking() as (by, ask):
+        rows = [_run(number, ask, progress) for number in range(RUNS)]
     slowest = max(row["answered_s"] for row in rows)
     return {
-        "benchmark": "first", "cores": os.cpu_count(), "load_before": rows[0]["load"],
+        "benchmark": "first", "asked_by": by, "cores": os.cpu_count(),
         "answered_s_median": statistics.median(row["answered_s"] for row in rows),
         "aims": [
             {
@@ -46,62 +55,85 @@ def run(progress: Progress) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _run(number: int, progress: Progress) -> dict[str, Any]:
+def _run(number: int, ask: Ask, progress: Progress) -> dict[str, Any]:
     load = round(os.getloadavg()[0], 1)
     with tempfile.TemporaryDirectory(prefix="perennial-bench-") as folder:
         began = time.monotonic()
-        child = subprocess.Popen(
-            [sys.executable, "-P", "-m", "perennial", "--home", str(Path(folder) / "home"),
-             "--json", "up", "--port", "0"],
-            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-        )  # fmt: skip
-        # A command that hangs says nothing: without this its first line is waited for for ever.
-        alarm = threading.Timer(START_S, child.kill)
-        alarm.start()
-        try:
-            progress(f"run {number + 1} of {RUNS}: perennial up")
-            assert child.stdout is not None
-            said = child.stdout.readline()
-            if not said:
-                raise StageError("`perennial up` ended before it served", "run it by hand")
-            url = json.loads(said)["url"]
+        progress(f"run {number + 1} of {RUNS}: perennial up")
+        with _served(Path(folder) / "home") as url:
             serves = time.monotonic() - began
             progress(f"run {number + 1} of {RUNS}: it serves, asking")
-            first, text = _ask(url, began)
+            text = ask(url)
             answered = time.monotonic() - began
-        finally:
-            alarm.cancel()
-            child.terminate()
-            try:
-                child.wait(STOP_S)
-            finally:
-                child.kill()
-                child.wait()
-                if child.stdout:
-                    child.stdout.close()
-    return {
-        "run": number + 1, "serves_s": round(serves, 1), "first_text_s": round(first, 1),
-        "answered_s": round(answered, 1), "answer": text, "load": load,
-    }  # fmt: skip
-
-
-def _ask(url: str, began: float) -> tuple[float, str]:
-    """Seconds to the first piece of the answer, and all of it."""
-    body = {
-        "model": "live", "stream": True, "messages": [{"role": "user", "content": QUESTION}]
-    }  # fmt: skip
-    first, text = 0.0, ""
-    with (
-        httpx.Client(base_url=url, timeout=START_S, trust_env=False) as client,
-        client.stream("POST", "/v1/chat/completions", json=body) as reply,
-    ):
-        reply.raise_for_status()
-        for line in reply.iter_lines():
-            if not line.startswith("data: ") or line == "data: [DONE]":
-                continue
-            choices = json.loads(line[6:]).get("choices")
-            if choices and (piece := choices[0]["delta"].get("content")):
-                first, text = first or time.monotonic() - began, text + piece
     if not text.strip():
         raise StageError("the first answer of a new home is empty", "see the engine's log")
-    return first, text.strip()
+    return {
+        "run": number + 1, "serves_s": round(serves, 1), "answered_s": round(answered, 1),
+        "answer": text.strip(), "load_before": load,
+    }  # fmt: skip
+
+
+@contextmanager
+def _served(home: Path) -> Iterator[str]:
+    """`perennial up` on that home; yields its URL."""
+    child = subprocess.Popen(
+        [sys.executable, "-P", "-m", "perennial", "--home", str(home), "--json", "up",
+         "--port", "0"],
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+    )  # fmt: skip
+    # A command that hangs says nothing: without this its first line is waited for for ever.
+    alarm = threading.Timer(START_S, child.kill)
+    alarm.start()
+    try:
+        assert child.stdout is not None
+        said = child.stdout.readline()
+        if not said:
+            raise StageError("`perennial up` ended before it served", "run it by hand")
+        yield json.loads(said)["url"]
+    finally:
+        alarm.cancel()
+        child.terminate()
+        try:
+            child.wait(STOP_S)
+        finally:
+            child.kill()
+            child.wait()
+            if child.stdout:
+                child.stdout.close()
+
+
+@contextmanager
+def _asking() -> Iterator[tuple[str, Ask]]:
+    """How the question is asked, and by what."""
+    program = shutil.which("chromium") or shutil.which("chromium-browser")
+    try:
+        from playwright.sync_api import sync_playwright
+    except ModuleNotFoundError:
+        sync_playwright = None
+    if program is None or sync_playwright is None:
+        yield "HTTP", _over_http
+        return
+    with sync_playwright() as playwright:
+        # Inside a container nobody but root may be there, and then it has no sandbox.
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+
+        def in_page(url: str) -> str:
+            page = browser.new_page()
+            page.set_default_timeout(1000 * START_S)
+            page.goto(url)
+            page.fill("#text", QUESTION)
+            page.press("#text", "Enter")
+            text = page.inner_text("#turns [data-episode] .answer")
+            page.close()
+            return text
+
+        yield "chat page in Chromium", in_page
+        browser.close()
+
+
+def _over_http(url: str) -> str:
+    body = {"model": "live", "messages": [{"role": "user", "content": QUESTION}]}
+    with httpx.Client(base_url=url, timeout=START_S, trust_env=False) as client:
+        reply = client.post("/v1/chat/completions", json=body)
+        reply.raise_for_status()
+        return reply.json()["choices"][0]["message"]["content"]
