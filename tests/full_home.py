@@ -26,6 +26,7 @@ from store.records import (
 )
 from store.source_records import Source
 from store.store import Store
+from store.thread_runs import ThreadRun
 
 NOW = datetime(2026, 1, 1, 12, 30, 0, 123456, tzinfo=UTC)
 TEXTS = (
@@ -117,6 +118,12 @@ def _work(store: Store) -> None:
         id="e", thread="t", version=live.name, messages=(Message(role="user", content="hi"),),
         steps=1, created_at=NOW,
     ))  # fmt: skip
+    store.threads.tag("t", {"topic": "rain", "deep": {"n": 1}})
+    store.runs.add(ThreadRun(
+        id="r", thread="t", assistant="a", created_at=NOW, updated_at=NOW, metadata={},
+        strategy="enqueue",
+    ))  # fmt: skip
+    store.items.put("", ("users", "ann"), "likes", {"tea": True})
 
 
 def _files(home: Home) -> None:
@@ -156,6 +163,9 @@ def records(home: Home) -> dict[str, object]:
             "evals": [store.reports.evals_of(v.name) for v in versions],
             "gates": store.reports.gates(),
             "episodes": store.episodes.list(),
+            "threads": store.threads.search(None, tags={"deep": {"n": 1}}),
+            "runs": store.runs.list("t"),
+            "items": store.items.search("", (), {}, 10, 0),
             "sources": store.sources.list(),
             "artifacts": store.artifacts.digests(),
         }
