@@ -71,18 +71,6 @@ class Episodes:
             rows = db.scalars(query.order_by(*order).limit(limit)).all()
         return [unpack(Episode, row) for row in reversed(rows)]
 
-    def threads(self, prefix: str, limit: int = 50) -> Sequence[tuple[str, datetime]]:
-        """Threads whose names begin so, and the end of the last run of each; the latest first."""
-        last = func.max(episodes.c.created_at)
-        query = (
-            select(episodes.c.thread, last)
-            .where(episodes.c.thread.startswith(prefix, autoescape=True))
-            .group_by(episodes.c.thread)
-            .order_by(last.desc(), episodes.c.thread)
-        )
-        with self._database.read() as db:
-            return [(row[0], aware(row[1])) for row in db.execute(query.limit(limit))]
-
     def list(self, limit: int = 50) -> list[Episode]:
         """The latest episodes, newest first."""
         query = select(episodes.c.record).order_by(episodes.c.created_at.desc(), episodes.c.id)

@@ -25,9 +25,9 @@ from agent.options import Options
 from agent.runs import Input
 from agent.state import Done, Event, Part, Resume, RunResult, Token, ToolCalled, ToolReplied
 from agent.web.frame import PageRoute, fragment
-from agent.web.turns import PREFIX, own_episode, turn_of
+from agent.web.turns import PREFIX, begin, own_episode, turn_of
 from agent.web.visitors import Chatting, Reading, Visitor
-from store.errors import PerennialError, StateError
+from store.errors import NotFoundError, PerennialError, StateError
 
 router = APIRouter(prefix="/ask", route_class=PageRoute, include_in_schema=False)
 
@@ -75,6 +75,10 @@ async def chat(body: Ask, state: State, visitor: Chatting) -> StreamingResponse:
     """The next turn of a thread."""
     name = body.thread or PREFIX + uuid4().hex[:12]
     whole = visitor.caller.thread(name) or name
+    if body.thread is None:
+        await asyncio.to_thread(begin, state.store, visitor.caller, name, body.text)
+    elif await asyncio.to_thread(state.store.threads.find, whole) is None:
+        raise NotFoundError("there is no such thread of yours", "begin a new one")
     run = _Run(state, visitor, body.version, whole, name)
     return run.stream([{"role": "user", "content": body.text}])
 
@@ -173,7 +177,8 @@ class _Run:
                 raise AssertionError(f"no stream mode was asked for, and {event.mode} came")
 
     async def _end(self, result: RunResult) -> bytes:
-        if result.asked:
+        if result.asked and self._thread:
+            await asyncio.to_thread(self._state.store.threads.mark, self._thread, "interrupted")
             return _line("asked", calls=calls_of(result.asked))
         episode = await asyncio.to_thread(self._state.store.episodes.get, result.id)
         html = fragment(

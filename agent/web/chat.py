@@ -47,11 +47,10 @@ async def _chat(request: Request, state: AppState, visitor: Visitor, thread: str
     waits: list[Any] = []
     turns: list[Any] = []
     if thread:
+        name = await asyncio.to_thread(_there, state, visitor, thread)
         turns = await asyncio.to_thread(turns_of, state.store, visitor.caller, thread)
-        waiting = await state.agent.waiting(visitor.caller.thread(thread) or thread)
+        waiting = await state.agent.waiting(name)
         waits = calls_of(waiting.asked) if waiting else []
-        if not (thread.startswith(PREFIX) and (turns or waits)):
-            raise _no_thread()
     return page(
         request, "chat.html.jinja", thread=thread, turns=turns, waits=waits,
         threads=await asyncio.to_thread(threads_of, state.store, visitor.caller),
@@ -59,8 +58,12 @@ async def _chat(request: Request, state: AppState, visitor: Visitor, thread: str
     )  # fmt: skip
 
 
-def _no_thread() -> NotFoundError:
-    return NotFoundError("there is no such thread of yours", "begin a new one")
+def _there(state: AppState, visitor: Visitor, thread: str) -> str:
+    """A thread's name among those of all callers. NotFoundError for one that is not there."""
+    name = visitor.caller.thread(thread) or thread
+    if not thread.startswith(PREFIX) or state.store.threads.find(name) is None:
+        raise NotFoundError("there is no such thread of yours", "begin a new one")
+    return name
 
 
 MOST_RUNS = 10_000
@@ -86,9 +89,7 @@ async def versions_held(state: AppState) -> list[str]:
 @router.get("/chat/{thread}/export")
 def export(thread: str, state: State, visitor: Chatting) -> Response:
     """What is kept of a thread's runs, as a file."""
-    found = state.store.episodes.of_thread(visitor.caller.thread(thread) or thread, MOST_RUNS)
-    if not found:
-        raise _no_thread()
+    found = state.store.episodes.of_thread(_there(state, visitor, thread), MOST_RUNS)
     told = [episode.model_dump(mode="json") for episode in found]
     named = {"Content-Disposition": f'attachment; filename="{thread}.json"'}
     return JSONResponse({"thread": thread, "episodes": told}, headers=named)
@@ -97,9 +98,7 @@ def export(thread: str, state: State, visitor: Chatting) -> Response:
 @router.post("/chat/{thread}/delete")
 async def delete(thread: str, state: State, visitor: Chatting) -> Response:
     """Forget a thread: what was said in it, and what was said of its answers."""
-    name = visitor.caller.thread(thread) or thread
-    if not await asyncio.to_thread(state.store.episodes.of_thread, name, 1):
-        raise _no_thread()
+    name = await asyncio.to_thread(_there, state, visitor, thread)
     # The states first: a thread that is still listed can be deleted again.
     if state.agent.keeps_threads:
         await state.agent.states.delete(name)

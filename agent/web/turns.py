@@ -17,7 +17,9 @@ from store.store import Store
 
 PREFIX = "chat-"
 """Of the names of threads that were begun on the page."""
-TITLE_CHARS = 80
+TITLE, TITLE_CHARS = "title", 80
+MOST = 100
+"""Threads of the list."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,8 @@ class ThreadRow:
     name: str
     title: str
     at: datetime
+    waits: bool
+    """For a person's yes."""
 
 
 def turns_of(store: Store, caller: Caller, thread: str) -> list[Turn]:
@@ -104,21 +108,30 @@ def _steps(messages: Sequence[Message]) -> list[Step]:
     return steps
 
 
+def begin(store: Store, caller: Caller, thread: str, question: str) -> None:
+    """Put a new thread of the page on its list, with the first question as its title."""
+    line = " ".join(question.split())
+    title = line[:TITLE_CHARS] + ("..." if len(line) > TITLE_CHARS else "")
+    store.threads.create(
+        caller.thread(thread) or thread, caller.tenant, _tag(caller) | {TITLE: title}
+    )
+
+
 def threads_of(store: Store, caller: Caller) -> list[ThreadRow]:
     """The caller's threads of this page, the latest first."""
-    rows = []
-    whole = caller.thread(PREFIX) or PREFIX
-    for thread, at in store.episodes.threads(whole):
-        name = PREFIX + thread.removeprefix(whole)
-        rows.append(ThreadRow(name, _title(store.episodes.of_thread(thread, 1)[0]), at))
-    return rows
+    found = store.threads.search(caller.tenant, tags=_tag(caller), limit=MOST)
+    return [
+        ThreadRow(
+            each.name.rpartition(":")[2], str(each.tags.get(TITLE) or each.name), each.updated_at,
+            each.status == "interrupted",
+        )
+        for each in found
+    ]  # fmt: skip
 
 
-def _title(episode: Episode) -> str:
-    """The first that was asked, so far as the newest run still saw it."""
-    asked = next((m.content for m in episode.messages if m.role == "user"), "")
-    line = " ".join(asked.split())
-    return line[:TITLE_CHARS] + ("..." if len(line) > TITLE_CHARS else "") or "nothing was asked"
+def _tag(caller: Caller) -> dict[str, str]:
+    # Whoever administers the server could see all threads of all; on the list are its own.
+    return {"page": caller.tenant or "all"}
 
 
 def own_episode(store: Store, caller: Caller, id: str) -> Episode:

@@ -1,4 +1,4 @@
-"""What the pages ask of the store: threads by their beginning, reports in short, keys by id.
+"""What the pages ask of the store: a thread's runs, reports in short, keys by id.
 
 On both databases.
 """
@@ -17,20 +17,6 @@ def episode(id: str, thread: str, minutes: int) -> Episode:
         id=id, thread=thread, version="v0", messages=(Message(role="user", content=id),), steps=1,
         created_at=NOW + timedelta(minutes=minutes),
     )  # fmt: skip
-
-
-def test_threads_are_found_by_their_beginning_the_latest_first(store: Store) -> None:
-    """A name that holds a pattern's marks means itself, and other keys' threads begin otherwise."""
-    for place, thread in enumerate(("chat-a", "chat-b", "chat-a", "key:chat-c", "chatXd", "x_%")):
-        store.episodes.add(episode(f"e{place}", thread, place))
-    found = store.episodes.threads("chat-")
-    assert [(name, at) for name, at in found] == [
-        ("chat-a", NOW + timedelta(minutes=2)), ("chat-b", NOW + timedelta(minutes=1)),
-    ]  # fmt: skip
-    assert [name for name, _ in store.episodes.threads("key:chat-")] == ["key:chat-c"]
-    assert [name for name, _ in store.episodes.threads("x_%")] == ["x_%"]
-    assert store.episodes.threads("_") == []
-    assert [name for name, _ in store.episodes.threads("", 1)] == ["x_%"]
 
 
 def test_a_thread_is_its_last_runs_in_their_order(store: Store) -> None:
