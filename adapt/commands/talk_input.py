@@ -11,6 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
+from store.errors import ConfigError, UserError
+
 HISTORY = ".chat-history"
 """Of the home; backups leave out what begins with a dot."""
 
@@ -34,18 +36,32 @@ class Piped:
     async def read(self, prompt: str = "> ") -> str | None:
         """The next line; nobody sees the prompt."""
         loop = asyncio.get_running_loop()
-        line: asyncio.Future[str] = loop.create_future()
+        read: asyncio.Future[str | UserError] = loop.create_future()
 
         def wait() -> None:
-            said = sys.stdin.readline()
+            said = _line()
             # The loop is closed by now where Ctrl-C has ended the command.
             with suppress(RuntimeError):
-                loop.call_soon_threadsafe(lambda: line.done() or line.set_result(said))
+                loop.call_soon_threadsafe(lambda: read.done() or read.set_result(said))
 
         # In a thread, so that engines are watched meanwhile; one that the end does not wait for, as
         # who writes the pipe may never close it.
         threading.Thread(target=wait, daemon=True).start()
-        return (await line).strip() or ("" if line.result() else None)
+        line = await read
+        if isinstance(line, UserError):
+            raise line
+        return line.strip() if line else None
+
+
+def _line() -> str | UserError:
+    """The next line of standard input, empty at its end."""
+    try:
+        line = sys.stdin.readline()
+        # Some locales let any byte pass as half a letter, which cannot be sent on.
+        line.encode()
+    except UnicodeError as error:
+        return ConfigError(f"standard input is not UTF-8 text: {error}", "convert it first")
+    return line
 
 
 class Typed:

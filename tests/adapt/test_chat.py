@@ -22,6 +22,7 @@ from rich.console import Console
 import perennial
 from adapt.commands import Options
 from adapt.commands.talk_chat import Chat
+from adapt.commands.talk_input import Piped
 from adapt.commands.talk_view import Teller, printable
 from adapt.running import Answer, Piece
 from agent.state import Token, ToolCalled, ToolReplied
@@ -286,3 +287,21 @@ class _Screen:
             # A terminal is asked where its cursor is, and tells.
             self.type("\x1b[1;1R" * new.count("\x1b[6n"))
         self._seen = found + len(words)
+
+
+@pytest.mark.parametrize("errors", ["strict", "surrogateescape"])
+def test_a_pipe_of_bytes_that_are_no_text_ends_with_words(
+    errors: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The line before is read, and the one that is none does not hang."""
+
+    async def work() -> None:
+        lines = Piped()
+        assert await lines.read() == "fine"
+        with pytest.raises(ConfigError, match="not UTF-8"):
+            await lines.read()
+
+    given = io.BytesIO(b"fine\n" + b"x" * 9000 + b"\xff\xfe\n")
+    with io.TextIOWrapper(given, "utf-8", errors) as stdin:
+        monkeypatch.setattr(sys, "stdin", stdin)
+        asyncio.run(asyncio.wait_for(work(), 30))
