@@ -9,21 +9,14 @@ from dataclasses import dataclass
 
 from adapt.runtime import Runtime
 from adapt.swap_member import Common
+from adapt.toolbox import Toolbox, open_toolbox
 from adapt.watch import Watch
 from agent.history import USUAL
 from agent.runs import Agent
 from agent.threads import open_threads_of
-from store import Store
 from store.records import Episode
 from store.vectors import KeptVectors
-from tools.calculate import Calculate
 from tools.registry import Embedder, Registry
-from tools.search import SearchDocuments
-from tools.virtual import Sessions, virtual_tools
-from tools.virtual_api.catalogue import build_catalogue
-
-UNIVERSE_SEED = 0
-"""The published universe: the one that the embedded model's tasks are about."""
 
 
 @dataclass(frozen=True)
@@ -31,17 +24,15 @@ class Assistant:
     """An agent and what it works with."""
 
     agent: Agent
-    registry: Registry
+    toolbox: Toolbox
     embedder: Embedder
     watch: Watch
     """Told of every run; has the canary and rolls back what does harm."""
 
-
-def toolbox(store: Store) -> Registry:
-    """The universe's APIs (each thread has a world of its own), search, arithmetic."""
-    catalogue = build_catalogue(UNIVERSE_SEED)
-    tools = virtual_tools(catalogue, Sessions(catalogue))
-    return Registry([SearchDocuments(store.documents), Calculate(), *tools])
+    @property
+    def registry(self) -> Registry:
+        """The tools that are there now: servers of tools come and go."""
+        return self.toolbox.registry
 
 
 @asynccontextmanager
@@ -54,16 +45,18 @@ async def open_assistant(runtime: Runtime) -> AsyncIterator[Assistant]:
         store.episodes.add(episode)
         watch.saw(episode)
 
-    async with open_threads_of(runtime.home) as threads:
+    async with (
+        open_threads_of(runtime.home) as threads,
+        open_toolbox(store, runtime.settings) as toolbox,
+    ):
         window = runtime.settings.engine.max_model_len
         agent = Agent(runtime.engine, runtime.settings.agent, threads, keep, window)
-        registry = toolbox(store)
         runtime.swap.pinned = agent.pinned
-        runtime.swap.common = Common((USUAL,), agent.always_shown(registry))
+        runtime.swap.common = Common((USUAL,), agent.always_shown(toolbox.registry))
         await watch.start()
         try:
             yield Assistant(
-                agent, registry, KeptVectors(store.embedder, runtime.home.vectors), watch
+                agent, toolbox, KeptVectors(store.embedder, runtime.home.vectors), watch
             )
         finally:
             await watch.stop()

@@ -34,7 +34,15 @@ class SourceSettings(TermsSettings):
     """The tools that are offered, by the names that the source gives them. Empty: all."""
 
 
-class McpSettings(SourceSettings):
+class NamedSettings(SourceSettings):
+    """What sources have in common whose functions we name."""
+
+    called: str = Field(default="", pattern=r"^[A-Za-z0-9 _-]{0,40}$")
+    """The word that ends its functions' names, `<tool>_for_<word>`. Unset: the name of the source
+    here. What learned its tools knows them by the name that they had there."""
+
+
+class McpSettings(NamedSettings):
     """One MCP server. Its tools are confirmed, unless `permission` says otherwise."""
 
     command: tuple[str, ...] = ()
@@ -61,7 +69,7 @@ class McpSettings(SourceSettings):
         return self
 
 
-class OpenApiSettings(SourceSettings):
+class OpenApiSettings(NamedSettings):
     """One OpenAPI document whose operations are tools. Those that may change something are
     confirmed, unless `permission` says otherwise."""
 

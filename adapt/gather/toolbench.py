@@ -1,7 +1,7 @@
 """Sources that are ToolBench tools: a folder of JSON files, or a .jsonl file with one on each line.
 
 Files as ToolBench publishes them lack parts that a document must have: a tool's name, an API's
-description; what stands in for them is said in `as_tool`. Lines may also have the shape of
+description; what stands in for them is said in tools.toolbench. Lines may also have the shape of
 Seal-Tools, or with the option `text` be documents of any shape: `text`, `title` and `id` name their
 fields. Made by adapt.gather.kinds.
 """
@@ -21,6 +21,7 @@ from adapt.gather.schemas import Json, api_json, flat, tool_json
 from store.errors import DocumentError, UserError
 from store.records import digest_of
 from store.source_records import Place, Source
+from tools.toolbench import completed
 
 LINES = ".jsonl"
 _OPTIONS = ("text", "title", "id")
@@ -126,25 +127,14 @@ class ToolBench:
 
 
 def as_tool(value: Json, category: str) -> str:
-    """A tool in the shape that documents have. DocumentError for what is no tool at all.
-
-    A tool without a name is called by its standardized one, and an API without a description by
-    its name; of two APIs of one name the first counts.
-    """
+    """A tool in the shape that documents have, completed where its file lacks something.
+    DocumentError for what is no tool at all."""
     if "api_name" in value:
         return _seal_tool(value)
-    name = str(value.get("tool_name") or value.get("standardized_name") or "")
-    apis = value.get("api_list")
-    if not name or not isinstance(apis, list):
-        raise DocumentError("is no tool: it has no tool_name and api_list")
-    made: dict[str, Json] = {}
-    for api in apis:
-        if isinstance(api, dict) and api.get("name"):
-            given = dict(api) | {"description": api.get("description") or _said(api["name"])}
-            for part in ("required_parameters", "optional_parameters"):
-                given[part] = given.get(part) or []
-            made.setdefault(str(api["name"]), given)
-    tool = dict(value) | {"tool_name": name, "api_list": list(made.values())}
+    try:
+        tool = completed(value)
+    except ValueError as error:
+        raise DocumentError(str(error)) from error
     tool.setdefault("category", category)
     return json.dumps(tool, ensure_ascii=False)
 
@@ -157,10 +147,6 @@ def _seal_tool(value: Json) -> str:
     schema = {"properties": value.get("parameters"), "required": required}
     api = api_json(str(value["api_name"]), str(value.get("api_description") or ""), schema)
     return tool_json(name or str(value["api_name"]), field, area or name, [api])
-
-
-def _said(name: object) -> str:
-    return str(name).replace("_", " ")
 
 
 def _object(text: str) -> Json:

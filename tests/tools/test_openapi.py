@@ -5,7 +5,7 @@ The server is real and keeps what it was sent; the document is one of its pages.
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -103,7 +103,8 @@ class Server:
 
 
 @asynccontextmanager
-async def serving(server: Server) -> Any:
+async def serving(server: Server) -> AsyncIterator[str]:
+    """The URL that it is called at."""
     listening = await asyncio.start_server(server.serve, "127.0.0.1", 0)
     server.port = listening.sockets[0].getsockname()[1]
     async with listening:
