@@ -19,25 +19,35 @@ class Scores:
         self._store = store
         self._known: dict[str, Json] = {}
 
-    def __call__(self) -> list[Json]:
-        """One row for each version and suite, the newest whole report of it; oldest version
-        first."""
+    def __call__(self, most: int) -> Json:
+        """`rows`: one for each suite of the `most` newest versions that were examined, oldest
+        version first. `versions`: how many were examined at all.
+
+        A version is asked `learned` and `kept` again, with other questions, when it is live and
+        another is tried: what counts is its own examination, which is the first.
+        """
         numbers = {v.name: v.number for v in self._store.versions.list()}
-        newest: dict[tuple[str, str], Json] = {}
-        for digest, version, suite in self._store.reports.evals():
-            if version not in numbers:
+        found = [each for each in self._store.reports.evals() if each[1] in numbers]
+        examined = sorted({version for _, version, _ in found}, key=lambda name: numbers[name])
+        shown = set(examined[-most:])
+        rows: dict[tuple[str, str], Json] = {}
+        for digest, version, suite in found:
+            if version not in shown:
                 continue
             row = self._known.get(digest) or self._read(digest)
-            before = newest.get((version, suite))
-            # A report that stopped early says less than one of before that did not.
-            if before is None or row["items"] >= before["items"]:
-                newest[version, suite] = row
-        return sorted(newest.values(), key=lambda row: (numbers[row["version"]], row["suite"]))
+            first = rows.setdefault((version, suite), row)
+            # The same questions again, after asking had stopped early: the whole says more.
+            if row["asked"] == first["asked"] and row["items"] > first["items"]:
+                rows[version, suite] = row
+        return {
+            "rows": sorted(rows.values(), key=lambda r: (numbers[r["version"]], r["suite"])),
+            "versions": len(examined),
+        }  # fmt: skip
 
     def _read(self, digest: str) -> Json:
         report = self._store.reports.get_eval(digest)
         whole, *slices = eval_rows([report])
         self._known[digest] = row = {
-            **whole, "version": report.version, "at": report.created_at, "slices": slices,
+            **whole, "version": report.version, "asked": report.suite_digest, "slices": slices,
         }  # fmt: skip
         return row

@@ -38,9 +38,9 @@ class PageActions:
     """Digests of accepted documents that no ended cycle has tried."""
     judged: Callable[[str], Report | None]
     """A gate report by its digest, made readable: see adapt.web.judged. None for none."""
-    scores: Callable[[], list[Report]]
-    """Every report of a suite: `version`, `suite`, `mean`, `low`, `high` (95%), `items`, `slices`,
-    oldest version first."""
+    scores: Callable[[int], Report]
+    """Of so many versions, the newest that were examined, `rows`: `version`, `suite`, `mean`,
+    `low`, `high` (95%), `items`, `slices`; and how many `versions` were examined at all."""
     lineage: Callable[[str], Report]
     """What is behind a version, by its name."""
     came_of: Callable[[str], Report]

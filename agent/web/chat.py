@@ -71,7 +71,7 @@ MOST_RUNS = 10_000
 EXAMPLES = (
     "What is 17 times 23?",
     "Which tools do you have?",
-    "What do the documents say about refunds?",
+    "Search the documents for opening hours",
 )
 """Questions to begin with."""
 

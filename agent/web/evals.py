@@ -31,8 +31,9 @@ ORDER = {name: place for place, name in enumerate(ABOUT)}
 @router.get("")
 def evals(request: Request, state: State, visitor: Reading) -> Response:
     """One chart for each suite."""
-    rows = page_actions(state).scores()
-    versions = list(dict.fromkeys(row["version"] for row in rows))[-SHOWN:]
+    scores = page_actions(state).scores(SHOWN)
+    rows = scores["rows"]
+    versions = list(dict.fromkeys(row["version"] for row in rows))
     states = state.store.versions.states()
     suites: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
@@ -43,5 +44,5 @@ def evals(request: Request, state: State, visitor: Reading) -> Response:
     ]
     return page(
         request, "evals.html.jinja", charts=charts, versions=versions, states=states,
-        left_out=len({row["version"] for row in rows}) - len(versions),
+        left_out=scores["versions"] - len(versions),
     )  # fmt: skip

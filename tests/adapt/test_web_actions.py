@@ -70,21 +70,39 @@ def test_an_unknown_report_is_none(tmp_path: Path) -> None:
 
 
 def test_scores_are_one_row_for_each_version_and_suite(tmp_path: Path) -> None:
-    """With an interval that holds the mean; a report that stopped early does not take the place of
-    a whole one."""
+    """With an interval that holds the mean. What a version was asked later, with other questions,
+    is not its examination; the same questions asked to their end are."""
 
     async def look(service: Any, report: Any) -> None:
         store = service.runtime.store
         scores = Scores(store)
-        rows = {(row["version"], row["suite"]): row for row in scores()}
-        assert len(rows) == 4
-        assert rows[report.candidate, "learned"]["mean"] == 1.0
-        assert all(row["low"] <= row["mean"] <= row["high"] for row in rows.values())
-        whole = store.reports.get_eval(report.reports[-1])
-        part = whole.model_copy(update={"digest": "e" * 64, "outcomes": whole.outcomes[:5]})
-        store.reports.add_eval(part)
-        again = {(row["version"], row["suite"]): row for row in scores()}
-        assert again[whole.version, whole.suite]["items"] == GENERAL
+
+        def rows() -> dict[tuple[str, str], Any]:
+            return {(row["version"], row["suite"]): row for row in scores(9)["rows"]}
+
+        before = rows()
+        assert len(before) == 4
+        assert before[report.candidate, "learned"]["mean"] == 1.0
+        assert all(row["low"] <= row["mean"] <= row["high"] for row in before.values())
+        own = next(r for r in store.reports.evals_of(report.candidate) if r.suite == "learned")
+        worse = tuple(o.model_copy(update={"score": 0.0}) for o in own.outcomes)
+        later = {"digest": "e" * 64, "suite_digest": "other", "outcomes": worse * 2}
+        store.reports.add_eval(own.model_copy(update=later))
+        assert rows() == before
+        more = {"digest": "f" * 64, "outcomes": own.outcomes * 2}
+        store.reports.add_eval(own.model_copy(update=more))
+        assert rows()[report.candidate, "learned"]["items"] == 2 * HELD_OUT
+
+    on_home(tmp_path, look)
+
+
+def test_only_the_newest_versions_are_read(tmp_path: Path) -> None:
+    """However many there were, a page reads as many as it shows, and says how many there are."""
+
+    async def look(service: Any, report: Any) -> None:
+        told = Scores(service.runtime.store)(1)
+        assert {row["version"] for row in told["rows"]} == {report.candidate}
+        assert told["versions"] == 2
 
     on_home(tmp_path, look)
 

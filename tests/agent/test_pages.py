@@ -183,7 +183,7 @@ def test_a_changed_cookie_is_none(tmp_path: Path) -> None:
             forged = base64.urlsafe_b64encode(json.dumps(told).encode()).decode()
             async with another(service.client) as thief:
                 for cookie in (f"{forged}.{mac}", f"{body}.{mac[:-1]}x", "x.y", ".", "\xe9.a"):
-                    sent = {"Cookie": f"{name}={cookie}".encode("latin-1")}
+                    sent = {b"Cookie": f"{name}={cookie}".encode("latin-1")}
                     reply = await thief.client.get("/", headers=sent)
                     assert reply.status_code == 303, cookie
 
