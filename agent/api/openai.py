@@ -33,7 +33,8 @@ _ANSWERS: dict[int | str, dict[str, Any]] = {
     200: {
         "model": ChatCompletion,
         "description": "The answer, or with `stream` its chunks as server-sent events",
-        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+        # No schema: it would be of the whole text; an event is a ChatCompletionChunk.
+        "content": {"text/event-stream": {}},
     }
 }
 

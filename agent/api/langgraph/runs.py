@@ -32,7 +32,8 @@ BEAT_S = 15.0
 _STREAM: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The run's parts as server-sent events",
-        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+        # No schema: it would be of the whole text, and not of an event.
+        "content": {"text/event-stream": {}},
     }
 }
 _VALUES: dict[int | str, dict[str, Any]] = {
