@@ -209,7 +209,8 @@ def test_a_chat_with_a_thread_is_a_thread_of_this_protocol_too(tmp_path: Path) -
             async with httpx.AsyncClient(base_url=server.url, trust_env=False) as plain:
                 await plain.post("/v1/chat/completions", json=body)
             client = server.client()
-            assert [t["thread_id"] for t in await client.threads.search()] == ["t"]
+            found = await client.threads.search(metadata={"graph_id": "agent"})
+            assert [t["thread_id"] for t in found] == ["t"]
             values = await client.runs.wait("t", "agent", input=AGAIN)
             assert texts(values)[:4] == TURN
             assert len(texts(values)) == 8

@@ -124,7 +124,8 @@ class RunBody(Body):
     """What becomes of the run when its client goes. Unset: it ends, unless its stream is kept."""
     on_completion: Literal["delete", "keep"] | None = None
     """What becomes of the thread of a run that named none. Unset: it is deleted."""
-    after_seconds: float | None = Field(default=None, ge=0, le=86400)
+    after_seconds: Literal[0] | None = None
+    """Runs begin at once."""
     durability: Literal["sync", "async", "exit"] | None = None
     """Whether each step leaves a checkpoint, or the whole run one."""
     webhook: None = None

@@ -49,7 +49,6 @@ class Performance:
         try:
             for run in self._before:
                 await run.done.wait()
-            await asyncio.sleep(self._plan.wait_s)
             await self._mark("running")
             async with self._state.passage():
                 status = await self._work()

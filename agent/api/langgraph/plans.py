@@ -33,7 +33,6 @@ class Plan:
     modes: set[StreamMode]
     settings: Context
     body: RunBody
-    wait_s: float
 
     def options(
         self, run: str, temperature: float, owner: str | None, at: str | None, *, kept: bool
@@ -76,7 +75,6 @@ def plan_of(body: RunBody, assistant: Assistant, usual: set[StreamMode], *, kept
         modes=body.modes(usual),
         settings=body.settings(),
         body=body,
-        wait_s=body.after_seconds or 0.0,
     )
 
 

@@ -11,7 +11,7 @@ from agent.api.auth import Caller
 from agent.api.errors import ApiError
 from agent.api.langgraph.bodies import RunBody
 from agent.api.langgraph.live import LiveRun
-from agent.api.langgraph.names import GRAPH, assistant_of, full_name, no_thread
+from agent.api.langgraph.names import assistant_of, full_name, no_thread
 from agent.api.langgraph.parts import StreamMode
 from agent.api.langgraph.performing import Performance
 from agent.api.langgraph.plans import plan_of
@@ -77,8 +77,7 @@ def _thread(state: AppState, caller: Caller, full: str, named: str | None, made:
 
 
 def _recorded(state: AppState, live: LiveRun) -> None:
-    about = {"graph_id": GRAPH, "assistant_id": live.record.assistant}
-    state.store.threads.tag(live.record.thread, about)
+    state.store.threads.tag(live.record.thread, {"assistant_id": live.record.assistant})
     state.store.threads.mark(live.record.thread, "busy")
     state.store.runs.add(live.record)
 

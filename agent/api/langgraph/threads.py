@@ -30,11 +30,10 @@ _SORTED: dict[str, SortBy] = {"thread_id": "name", "state_updated_at": "updated_
 async def create(body: ThreadBody, state: State, caller: Chatting) -> dict[str, Any]:
     """Make a thread, or with `if_exists: do_nothing` take the one that is there."""
     name = full_name(body.thread_id or str(uuid4()), caller)
-    tags = {"graph_id": GRAPH} | (body.metadata or {})
     threads = state.store.threads
     found = await asyncio.to_thread(threads.find, name)
     if found is None or body.if_exists == "raise":
-        found = await asyncio.to_thread(threads.create, name, caller.tenant, tags)
+        found = await asyncio.to_thread(threads.create, name, caller.tenant, body.metadata or {})
     return await _whole(state, found, caller)
 
 
@@ -44,7 +43,7 @@ async def search(body: ThreadSearch, state: State, caller: Chatting) -> list[dic
     names = [full_name(id, caller) for id in body.ids] if body.ids is not None else None
     sort_by: SortBy = _SORTED.get(body.sort_by, body.sort_by)  # type: ignore[arg-type]
     found = await asyncio.to_thread(
-        state.store.threads.search, caller.tenant, tags=body.metadata, status=body.status,
+        state.store.threads.search, caller.tenant, tags=_wanted(body), status=body.status,
         names=names, limit=body.limit, offset=body.offset, sort_by=sort_by,
         ascending=body.sort_order == "asc",
     )  # fmt: skip
@@ -58,7 +57,7 @@ async def search(body: ThreadSearch, state: State, caller: Chatting) -> list[dic
 async def count(body: ThreadSearch, state: State, caller: Chatting) -> int:
     """How many there are of these."""
     return await asyncio.to_thread(
-        state.store.threads.count, caller.tenant, tags=body.metadata, status=body.status
+        state.store.threads.count, caller.tenant, tags=_wanted(body), status=body.status
     )
 
 
@@ -117,6 +116,14 @@ async def export(thread_id: ThreadPath, state: State, caller: Chatting) -> dict[
     """All that is kept of a thread, as `perennial threads export` writes it."""
     thread = await thread_there(state, caller, thread_id)
     return await export_of(state.store, state.agent.states, thread, thread_id)
+
+
+def _wanted(body: ThreadSearch) -> dict[str, Any]:
+    """The metadata to look for. All threads are of one graph, whether or not they say so."""
+    wanted = dict(body.metadata or {})
+    if wanted.get("graph_id") == GRAPH:
+        del wanted["graph_id"]
+    return wanted
 
 
 async def _forget(state: AppState, name: str) -> None:
