@@ -19,6 +19,7 @@ from adapt.commands.eval_group import evals
 from adapt.commands.groups import cycles, gate, key, source, versions
 from adapt.commands.lineage_group import lineage
 from adapt.commands.threads_group import threads
+from adapt.commands.tools_group import tools
 from adapt.commands.weights import loki, skill
 from store.errors import PerennialError, UserError
 
@@ -58,6 +59,7 @@ app.add_typer(gate, name="gate")
 app.add_typer(key, name="key")
 app.add_typer(documents, name="documents")
 app.add_typer(threads, name="threads")
+app.add_typer(tools, name="tools")
 app.add_typer(lineage, name="lineage")
 app.add_typer(loki, name="loki")
 app.add_typer(skill, name="skill")

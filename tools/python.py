@@ -77,8 +77,8 @@ class RunPython:
             said = f"it took more than {self._limits.cpu_s} s of processor time"
         if status is None:
             said = f"it printed more than {MAX_OUTPUT} bytes"
-        words = json.dumps({"output": output[-1000:], "failed": said.strip()[-1000:]})
-        raise ToolRetry(words)
+        printed = f"\nit had printed: {output[-500:].strip()}" if output.strip() else ""
+        raise ToolRetry(said.strip()[-1200:] + printed)
 
 
 async def run(code: str, limits: Limits) -> tuple[int | None, str, str]:

@@ -20,6 +20,7 @@ from agent.api.errors import ApiError
 from agent.api.state import AppState
 from agent.config_sections import is_loopback
 from store.keys import SCOPES, ApiKey, Scope
+from tools.openapi_request import MARK
 
 
 def app_state(request: Request) -> AppState:
@@ -63,6 +64,9 @@ class Caller:
 
 def caller_of(request: Request, state: State) -> Caller:
     """The caller. 401 for a wrong or missing key, 403 for what comes from elsewhere without one."""
+    if MARK in request.headers:
+        # Whatever it is allowed elsewhere, and whoever's key it sends along.
+        raise ApiError(403, "no tool may call this server", code="forbidden")
     secret = state.settings.server.api_key
     fixed = secret.get_secret_value() if secret else ""
     kind, _, given = request.headers.get("authorization", "").partition(" ")
