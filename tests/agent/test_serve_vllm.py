@@ -54,6 +54,25 @@ def test_an_adapter_is_loaded_asked_streamed_and_unloaded(
     run(work())
 
 
+def test_the_engine_counts_a_prompt_as_it_reads_it(pico_engine: EngineProcess) -> None:
+    """Threads are cut by this count: one token less and the engine would refuse them."""
+    schema = {"type": "object", "properties": {"city": {"type": "string"}}}
+    tools = [{"type": "function", "function": {"name": "weather", "parameters": schema}}]
+
+    async def work() -> None:
+        async with Engine(pico_engine.socket) as engine:
+            for shown in (None, tools):
+                reply = await engine.chat("base", USER, shown, max_tokens=1)
+                length = await engine.length("base", USER, shown)
+                assert length.tokens == reply.prompt_tokens
+                room = length.window - length.tokens
+                await engine.chat("base", USER, shown, max_tokens=room)
+                with pytest.raises(EngineRefused):
+                    await engine.chat("base", USER, shown, max_tokens=room + 1)
+
+    run(work())
+
+
 def test_refusals_come_in_the_engines_words(
     pico_engine: EngineProcess, adapter: Path, tmp_path: Path
 ) -> None:
