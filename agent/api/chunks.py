@@ -9,7 +9,6 @@ import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
-from uuid import uuid4
 
 from agent.api.errors import api_error
 from agent.state import Done, Event, RunResult, Token, ToolCalled, ToolReplied
@@ -85,14 +84,15 @@ def finish_reason(result: RunResult) -> str:
 
 
 async def sse(
-    events: AsyncGenerator[Event, None], version: str, thread: str | None, include_usage: bool
-) -> AsyncGenerator[bytes, None]:
+    events: AsyncGenerator[Event, None], run: str, version: str, thread: str | None,
+    include_usage: bool,
+) -> AsyncGenerator[bytes, None]:  # fmt: skip
     """The stream as server-sent events: role, text and tool activity, finish, usage, [DONE].
 
     A fault after the first event comes as an `error` event, since the status is long sent.
     """
     head: Json = {
-        "id": f"chatcmpl-{uuid4().hex}",
+        "id": f"chatcmpl-{run}",
         "object": "chat.completion.chunk",
         "created": int(time.time()),
         "model": version,

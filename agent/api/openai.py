@@ -2,7 +2,7 @@
 
 The version is chosen once, at the start of a request: for an alias the live one, or the canary for
 its share of the threads; else the pinned one that was named. Every answer says which in
-`X-Perennial-Version` and `system_fingerprint`.
+`X-Perennial-Version` and `system_fingerprint`, and in `X-Request-Id` the id of its run and episode.
 """
 
 from collections.abc import AsyncGenerator
@@ -59,10 +59,11 @@ async def chat(
     if not any(message["role"] in ("user", "tool") for message in messages):
         raise ApiError(400, "there is no new user message to answer", param="messages")
     version = await pinned(state, body.model, thread or uuid4().hex)
-    headers = {"X-Perennial-Version": version}
+    run_id = uuid4().hex
+    headers = {"X-Perennial-Version": version, "X-Request-Id": run_id}
     if named:
         headers["X-Thread-Id"] = named
-    run = _Run(state, body, messages, version, thread, named, caller.tenant)
+    run = _Run(state, body, messages, version, thread, named, caller.tenant, run_id)
     if body.stream:
         return await run.streamed(headers)
     return await run.whole(request, headers)
@@ -73,14 +74,16 @@ class _Run:
 
     def __init__(
         self, state: AppState, body: ChatRequest, messages: list[Wire], version: str,
-        thread: str | None, named: str | None, tenant: str | None,
+        thread: str | None, named: str | None, tenant: str | None, run_id: str,
     ) -> None:  # fmt: skip
         """`thread` is its name among those of all callers, `named` what this one calls it."""
         self._agent = state.agent
+        self._id = run_id
         self._thread = named
         self._version = version
         self._usage = bool(body.stream_options and body.stream_options.include_usage)
         settings = state.settings.agent
+        options = body.options(settings.temperature, named=body.model not in ALIASES)
         self._arguments: dict[str, Any] = {
             "messages": messages,
             "registry": state.registry(thread or uuid4().hex),
@@ -88,9 +91,7 @@ class _Run:
             "thread": thread,
             "shown": settings.tools_shown,
             "embedder": state.embedder,
-            "options": replace(
-                body.options(settings.temperature, named=body.model not in ALIASES), owner=tenant
-            ),
+            "options": replace(options, owner=tenant, run_id=run_id),
         }
 
     async def whole(self, request: Request, headers: dict[str, str]) -> Response:
@@ -113,7 +114,8 @@ class _Run:
         if isinstance(first, Done) and first.result.fault:
             await events.aclose()
             raise api_error(first.result.fault)
-        lines = sse(_rejoined(first, events), self._version, self._thread, self._usage)
+        events = _rejoined(first, events)
+        lines = sse(events, self._id, self._version, self._thread, self._usage)
         headers |= {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
         return StreamingResponse(lines, media_type="text/event-stream", headers=headers)
 

@@ -40,7 +40,7 @@ CHECKS = [
     ignored_auth,
     unsupported_method,
 ]
-EXAMPLES = 12
+EXAMPLES = 8
 """Requests to each operation."""
 HELD = new_document(source="wiki", address="held", text="A text that waits for a person.")
 EPISODE = Episode(id="e1", thread="t", version=LIVE, messages=(), steps=1, created_at=utc_now())

@@ -50,26 +50,30 @@ def test_models_are_listed_and_each_is_found(client: openai.OpenAI) -> None:
         client.models.retrieve("gpt-4")
 
 
-def test_a_whole_answer_is_as_documented(client: openai.OpenAI) -> None:
+def test_a_whole_answer_is_as_documented(client: openai.OpenAI, store: Store) -> None:
     whole = client.chat.completions.create(**ASK)
     assert whole.choices[0].message.content == ANSWER
     assert whole.system_fingerprint == whole.model == LIVE
     raw = client.chat.completions.with_raw_response.create(**ASK)
     assert ChatCompletion.model_validate_json(raw.content).perennial.tools[0].name == "calculate"
     assert raw.headers["X-Perennial-Version"] == LIVE
+    # The client's own name for it, for people who ask why.
+    assert whole._request_id == store.episodes.list()[-1].id
 
 
-def test_a_stream_shows_text_tools_and_usage(client: openai.OpenAI) -> None:
+def test_a_stream_shows_text_tools_and_usage(client: openai.OpenAI, store: Store) -> None:
     """The tools' activity comes in a field that the client keeps without knowing it."""
-    text, activity, usage = "", [], None
+    text, activity, usage, ids = "", [], None, set()
     options: Any = {"include_usage": True}
     for chunk in client.chat.completions.create(**ASK, stream=True, stream_options=options):
         ChatCompletionChunk.model_validate(chunk.model_dump(exclude_unset=True))
         usage = chunk.usage or usage
+        ids.add(chunk.id)
         activity += [*(chunk.model_extra or {}).get("perennial", {})]
         text += (chunk.choices[0].delta.content or "") if chunk.choices else ""
     assert text == ANSWER
     assert activity[:2] == ["tool_call", "tool_result"]
+    assert ids == {f"chatcmpl-{store.episodes.list(1)[0].id}"}
     whole = client.chat.completions.create(**ASK).usage
     assert usage is not None and whole is not None and usage.total_tokens == whole.total_tokens
 
