@@ -39,7 +39,7 @@ Ask = Callable[[str], str]
 def run(progress: Progress) -> dict[str, Any]:
     """Seconds of each run from the start of the command: requests taken, question answered.
     StageError when it ends before it serves, or answers nothing."""
-    with _asking() as (by, ask):
+    with asking() as (by, ask):
         rows = [_run(number, ask, progress) for number in range(RUNS)]
     slowest = max(row["answered_s"] for row in rows)
     return {
@@ -103,7 +103,7 @@ def _served(home: Path) -> Iterator[str]:
 
 
 @contextmanager
-def _asking() -> Iterator[tuple[str, Ask]]:
+def asking() -> Iterator[tuple[str, Ask]]:
     """How the question is asked, and by what."""
     program = shutil.which("chromium") or shutil.which("chromium-browser")
     try:
@@ -111,7 +111,7 @@ def _asking() -> Iterator[tuple[str, Ask]]:
     except ModuleNotFoundError:
         sync_playwright = None
     if program is None or sync_playwright is None:
-        yield "HTTP", _over_http
+        yield "HTTP", over_http
         return
     with sync_playwright() as playwright:
         # Inside a container nobody but root may be there, and then it has no sandbox.
@@ -131,7 +131,8 @@ def _asking() -> Iterator[tuple[str, Ask]]:
         browser.close()
 
 
-def _over_http(url: str) -> str:
+def over_http(url: str) -> str:
+    """The answer to the question, by OpenAI's protocol."""
     body = {"model": "live", "messages": [{"role": "user", "content": QUESTION}]}
     with httpx.Client(base_url=url, timeout=START_S, trust_env=False) as client:
         reply = client.post("/v1/chat/completions", json=body)
