@@ -1,7 +1,8 @@
 """Tools of an MCP server: what it lists becomes functions, and a call of one is a call there.
 
 What a server returns is text that the model reads. Its tools stay what they were when they were
-listed: one that describes itself otherwise later is not heard. Called by adapt.toolbox.
+listed: one that describes itself otherwise later is not heard. Called by adapt.toolbox and
+adapt.gather.mcp.
 """
 
 import asyncio
@@ -10,17 +11,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from store.errors import ToolRetry
+from store.errors import ToolFailed, ToolRetry
 from tools.base import CallContext, ToolSpec
 from tools.mcp_server import McpServer, words_of
 from tools.schema import described, problem_of
 from tools.virtual_api.catalogue import function_name
 
 if TYPE_CHECKING:
+    import mcp_types
     from mcp import Client
 
 MAX_TOOLS = 1000
-_PAGES = 100
 
 
 @dataclass(frozen=True)
@@ -66,35 +67,39 @@ async def tools_of(server: McpServer, called: str = "") -> list[McpTool]:
 
     What is no tool is left out and noted in `server.aside.dropped`.
     """
-    client = await server.client()
-    most = server.connection.start_timeout_s
-    try:
-        async with asyncio.timeout(most):
-            listed = await _listed(client)
-    except TimeoutError as error:
-        raise server.unreachable(f"it has not listed its tools within {most:g} s") from error
-    except Exception as error:
-        raise server.unreachable(words_of(error)) from error
+    found = await listed(server, await server.client())
     made: list[McpTool] = []
-    for tool in listed:
+    for tool in found:
         said = described(tool.description or tool.title, tool.name.replace("_", " ")[:64])
         name = function_name(tool.name, called or server.name)
         made.append(McpTool(server, tool.name, ToolSpec(name, said, tool.input_schema)))
     return made
 
 
-async def _listed(client: "Client") -> list[Any]:
-    tools: list[Any] = []
+async def listed(
+    server: McpServer, client: "Client", most: int = MAX_TOOLS
+) -> "list[mcp_types.Tool]":
+    """What a connected server lists, in its words. ToolFailed when it does not, or lists more than
+    `most`."""
+    tools: list[mcp_types.Tool] = []
     cursor: str | None = None
-    for _ in range(_PAGES):
-        page = await client.list_tools(cursor=cursor)
-        tools += page.tools
-        cursor = page.next_cursor
-        if cursor is None:
-            break
-    if len(tools) > MAX_TOOLS:
-        raise ValueError(f"it lists more than {MAX_TOOLS} tools")
-    return tools
+    most_s = server.connection.start_timeout_s
+    try:
+        async with asyncio.timeout(most_s):
+            while True:
+                page = await client.list_tools(cursor=cursor)
+                tools += page.tools
+                cursor = page.next_cursor
+                if len(tools) > most:
+                    raise server.unreachable(f"it lists more than {most} tools")
+                if cursor is None:
+                    return tools
+    except TimeoutError as error:
+        raise server.unreachable(f"it has not listed its tools within {most_s:g} s") from error
+    except ToolFailed:
+        raise
+    except Exception as error:
+        raise server.unreachable(words_of(error)) from error
 
 
 def _text(result: Any) -> str:

@@ -25,6 +25,8 @@ MAX_CODE = 20_000
 """Most characters of code."""
 MAX_OUTPUT = 64 << 10
 """Bytes of output after which a run is ended."""
+AT_ONCE = 4
+"""Runs at the same time; the others wait, so that many users together take no more memory."""
 _ENDED = {256 - signal.SIGKILL, 256 - signal.SIGXCPU}
 
 
@@ -56,6 +58,7 @@ class RunPython:
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
+        self._turns = asyncio.Semaphore(AT_ONCE)
 
     async def call(self, arguments: Mapping[str, Any], context: CallContext) -> str:
         """`{"output": text}`. ToolRetry for code that fails or takes too much, with what it said;
@@ -65,7 +68,8 @@ class RunPython:
             raise ToolRetry("run_python takes one parameter, code, a string")
         if len(code) > MAX_CODE:
             raise ToolRetry(f"the code has {len(code)} characters, over {MAX_CODE}")
-        status, output, said = await run(code, self._limits)
+        async with self._turns:
+            status, output, said = await run(code, self._limits)
         if status == 0:
             return json.dumps({"output": output}, ensure_ascii=False)
         if status == REFUSED:

@@ -144,7 +144,7 @@ def become(python: str, limits: dict[str, Any], *, confined: bool) -> None:
     if confined:
         if os.geteuid() == 0:
             # One of its own for each run: its processes are counted apart from all others.
-            nobody = 2_000_000_000 + os.getppid()
+            nobody = 2_000_000_000 + limits["pid"]
             os.setgroups([])
             os.setresgid(nobody, nobody, nobody)
             os.setresuid(nobody, nobody, nobody)
@@ -162,7 +162,7 @@ def become(python: str, limits: dict[str, Any], *, confined: bool) -> None:
 def main() -> None:
     """Confine, and wait for the code to end; its exit status is ours."""
     root, limits = sys.argv[1], json.loads(sys.argv[2])
-    limits["root"] = os.geteuid() == 0
+    limits |= {"root": os.geteuid() == 0, "pid": os.getpid()}
     # Before there is another root, in which no link leads to it.
     python = os.path.realpath(sys.executable)
     confined = True

@@ -174,6 +174,20 @@ def test_a_run_leaves_nothing_behind() -> None:
 
 
 @confined
+def test_runs_at_the_same_time_do_not_count_against_each_other() -> None:
+    """And more than there is room for wait their turn."""
+    code = "import os, time\ntime.sleep(0.3)\nos.getuid()"
+
+    async def work() -> list[str]:
+        tool = RunPython(LIMITS)
+        calls = (tool.call({"code": code}, CallContext(str(i))) for i in range(6))
+        return [json.loads(text)["output"] for text in await asyncio.gather(*calls)]
+
+    users = asyncio.run(work())
+    assert len(users) == 6 and (os.geteuid() != 0 or len(set(users)) == 6)
+
+
+@confined
 @pytest.mark.parametrize(
     "code", ["import time\ntime.sleep(600)", "import os\nos.setsid()\ninput()"]
 )
