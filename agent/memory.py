@@ -94,7 +94,7 @@ class View:
         summary = self._memory["summary"] if self._memory else ""
         if run.summarises:
             summary = await _summary(run, summary, left)
-        self._memory = {"start": self._kept[0]["id"], "summary": summary}
+        self._memory = Memory(start=self._kept[0]["id"], summary=summary)
         run.trace.memory = self._memory
 
 

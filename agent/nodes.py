@@ -93,9 +93,9 @@ async def _ask_fitting(run: RunContext, view: View, last: bool, write: StreamWri
 async def _ask(
     run: RunContext, messages: list[Wire], tools: list[Wire] | None, write: StreamWriter
 ) -> Reply:
-    sampling = run.sampling
+    sampling: Sampling = run.sampling
     if run.answer_format and not tools:
-        sampling = Sampling(**sampling, response_format=run.answer_format)
+        sampling = {**sampling, "response_format": run.answer_format}
     with model_call(run.model, run.max_tokens, sampling, streaming=run.streaming) as seen:
         if run.streaming:
             reply = await _streamed(run, messages, tools, sampling, write, seen.wrote)

@@ -179,7 +179,7 @@ class Agent:
             return
         lock = self._locks.setdefault(thread, asyncio.Lock())
         async with lock:
-            config["configurable"] = config_of(thread, options.checkpoint)["configurable"]
+            config |= config_of(thread, options.checkpoint)
             config["metadata"] = {"run_id": context.id, "version": context.model}
             extra: dict[str, Any] = {
                 # By itself one checkpoint a run: an unfinished turn is dropped when the thread

@@ -78,7 +78,7 @@ async def _in_postgresql(url: str) -> AsyncGenerator[Saver, None]:
     usual: dict[str, Any] = {"autocommit": True, "prepare_threshold": 0, "row_factory": dict_row}
     with explaining():
         # A pool would try for long, and not say why.
-        first = await psycopg.AsyncConnection.connect(plain, connect_timeout=10, **usual)
+        first: Any = await psycopg.AsyncConnection.connect(plain, connect_timeout=10, **usual)
         async with first:
             await AsyncPostgresSaver(first).setup()
     pool: Any = AsyncConnectionPool(

@@ -20,7 +20,7 @@ from tools.base import Terms
 from tools.calculate import Calculate
 from tools.registry import Registry
 
-QUESTION = {"messages": [{"role": "user", "content": "6*7"}]}
+QUESTION: Any = {"messages": [{"role": "user", "content": "6*7"}]}
 
 
 @dataclass

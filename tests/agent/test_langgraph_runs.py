@@ -23,13 +23,13 @@ def test_a_run_that_is_waited_for_gives_the_threads_values(tmp_path: Path) -> No
         async with served(tmp_path) as server:
             client = server.client()
             thread = await client.threads.create(metadata={"topic": "sums"})
-            values = await client.runs.wait(thread["thread_id"], "agent", input=QUESTION)
+            values: Any = await client.runs.wait(thread["thread_id"], "agent", input=QUESTION)
             assert texts(values) == TURN
             call = values["messages"][1]["tool_calls"][0]
             assert (call["name"], call["args"]) == ("calculate", {"expression": "6*7"})
             assert values["messages"][2]["name"] == "calculate"
             assert values["version"] == LIVE
-            found = await client.threads.get(thread["thread_id"])
+            found: Any = await client.threads.get(thread["thread_id"])
             assert (found["status"], found["values"]) == ("idle", values)
             assert found["metadata"]["topic"] == "sums"
 

@@ -222,10 +222,8 @@ def test_another_keys_threads_runs_and_items_are_as_if_there_were_none(tmp_path:
     async def work() -> None:
         async with served(tmp_path) as server:
             keys = server.state.store.keys
-            (_, a), (_, b), (_, boss) = (
-                keys.create(name, (scope,))
-                for name, scope in (("a", "chat"), ("b", "chat"), ("boss", "admin"))
-            )
+            a, b = (keys.create(name, ("chat",))[1] for name in "ab")
+            _, boss = keys.create("boss", ("admin",))
             mine, theirs, admin = server.client(a), server.client(b), server.client(boss)
             await mine.threads.create(thread_id="t")
             ran = await mine.runs.create("t", "agent", input=QUESTION)

@@ -31,7 +31,8 @@ Sent = tuple[str, Any]
 
 def graph_modes(modes: set[StreamMode]) -> tuple[Mode, ...]:
     """What has to be asked of LangGraph; messages are told from the values."""
-    return tuple(mode for mode in get_args(Mode) if mode == "values" or mode in modes)
+    own: tuple[Mode, ...] = get_args(Mode)
+    return tuple(mode for mode in own if mode == "values" or mode in modes)
 
 
 class Shaper:

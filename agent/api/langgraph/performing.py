@@ -70,16 +70,15 @@ class Performance:
         head = await self._head() if self._live.kept else None
         # The last state by its name is the last state: LangGraph would play that step again.
         at = None if head and plan.at == head.checkpoint else plan.at
-        goes_on = head is not None and at is None and bool(head.stopped)
-        if isinstance(plan.ask, Resume) and not (goes_on or at or plan.ask.messages):
+        stopped = head if head and head.stopped and at is None else None
+        if isinstance(plan.ask, Resume) and not (stopped or at or plan.ask.messages):
             self._show(head.values if head else {})
             return "success"
-        version = plan.settings.version or plan.assistant.model
-        if isinstance(plan.ask, Resume) and goes_on and head.version in await state.engine.models():
-            # A run goes on with the version that it began with, while that is there.
-            version = head.version
-        else:
-            version = await pinned(state, version, self._thread)
+        # A run goes on with the version that it began with, while that is there.
+        version = stopped.version if stopped and isinstance(plan.ask, Resume) else ""
+        if not version or version not in await state.engine.models():
+            named = plan.settings.version or plan.assistant.model
+            version = await pinned(state, named, self._thread)
         result = await self._run(version, at)
         if result.fault:
             raise result.fault

@@ -121,7 +121,7 @@ async def join_stream(
         return _streamed(ended, caller, False, 0)
     place = len(found.sent) if not found.done.is_set() else max(0, len(found.sent) - 1)
     if found.resumable:
-        place = int(last_event_id) + 1 if (last_event_id or "").isdecimal() else 0
+        place = int(last_event_id) + 1 if last_event_id and last_event_id.isdecimal() else 0
     return _streamed(found, caller, cancel_on_disconnect, place, {*(stream_mode or ())} - {""})
 
 
