@@ -4,6 +4,7 @@ Numbers in, numbers out; the templates draw them as SVG, whose colours are those
 text goes through here. Called by agent.web.learning and agent.web.evals.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -116,10 +117,19 @@ class Scale:
 
 
 def scale_of(tests: Sequence[Mapping[str, Any]]) -> Scale:
-    """One scale for all tests of a report, so that their intervals can be compared."""
+    """One scale for all these tests, so that their intervals can be compared."""
     ends = [abs(end) for test in tests for end in test["interval"]]
     ends += [1.5 * test["margin"] for test in tests]
     return Scale(max([0.1, *(min(1.0, 1.1 * end) for end in ends)]))
+
+
+def scales_of(gate: Mapping[str, Any] | None) -> dict[str, Scale]:
+    """A scale for each kind of claim of a gate report: what is gained on new questions is many
+    times what may be lost on others."""
+    kinds: dict[str, list[Mapping[str, Any]]] = {}
+    for test in gate["tests"] if gate else ():
+        kinds.setdefault(test["kind"], []).append(test)
+    return {kind: scale_of(tests) for kind, tests in kinds.items()}
 
 
 @dataclass(frozen=True)
@@ -135,13 +145,33 @@ class Mark:
     row: Mapping[str, Any]
 
 
-def trend(rows: Sequence[Mapping[str, Any]], versions: Sequence[str]) -> list[Mark]:
+@dataclass(frozen=True)
+class Range:
+    """The part of the scale of scores that a chart shows."""
+
+    low: float
+    high: float
+
+
+def range_of(rows: Sequence[Mapping[str, Any]]) -> Range:
+    """From tenth to tenth, with every interval inside, and never less than a fifth of the scale."""
+    low = math.floor(10 * min(row["low"] for row in rows)) / 10
+    high = math.ceil(10 * max(row["high"] for row in rows)) / 10
+    if high - low < 0.2:
+        low = max(0.0, min(low, high - 0.2))
+        high = max(high, low + 0.2)
+    return Range(low, high)
+
+
+def trend(
+    rows: Sequence[Mapping[str, Any]], versions: Sequence[str], shown: Range = Range(0.0, 1.0)
+) -> list[Mark]:
     """One suite's scores over versions. Every suite has the same places for the same versions."""
     width = 100 / max(len(versions), 1)
     where = {name: (i + 0.5) * width for i, name in enumerate(versions)}
 
     def y(share: float) -> float:
-        return 100 * (1 - share)
+        return 100 * (shown.high - share) / (shown.high - shown.low)
 
     return [
         Mark(

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from agent.api.auth import State
-from agent.web.charts import trend
+from agent.web.charts import Mark, Range, range_of, trend
 from agent.web.frame import PageRoute, page
 from agent.web.learning import page_actions
 from agent.web.visitors import Reading
@@ -39,10 +39,15 @@ def evals(request: Request, state: State, visitor: Reading) -> Response:
     for row in rows:
         suites.setdefault(row["suite"], []).append(row)
     charts = [
-        (name, ABOUT.get(name, ""), trend(suites[name], versions))
+        (name, ABOUT.get(name, ""), *_chart(suites[name], versions))
         for name in sorted(suites, key=lambda suite: (ORDER.get(suite, 9), suite))
     ]
     return page(
         request, "evals.html.jinja", charts=charts, versions=versions, states=states,
         left_out=scores["versions"] - len(versions),
     )  # fmt: skip
+
+
+def _chart(rows: list[dict[str, Any]], versions: list[str]) -> tuple[Range, list[Mark]]:
+    shown = range_of(rows)
+    return shown, trend(rows, versions, shown)

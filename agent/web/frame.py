@@ -4,6 +4,7 @@ Everything that a template prints is escaped, and no text can turn or hide a lin
 nothing but our own files. Called by the pages' routers, whose routes are of class `PageRoute`.
 """
 
+import logging
 import re
 from collections.abc import Callable, Coroutine
 from functools import cache
@@ -24,6 +25,8 @@ from agent.web.session import LASTS_S
 from agent.web.visitors import cookie_name, sessions_of
 from store.errors import PerennialError
 from store.records import digest_of
+
+log = logging.getLogger(__name__)
 
 HERE = Path(__file__).parent
 POLICY = (
@@ -105,6 +108,11 @@ class PageRoute(APIRoute):
                 response = await handle(request)
             except (ApiError, PerennialError, RequestValidationError, HTTPException) as error:
                 response = _failed(request, error)
+            except Exception as error:
+                # A visitor cannot read a server's log, nor JSON in place of a page.
+                log.exception("a page failed: %s", request.url.path)
+                words = f"the server failed: {type(error).__name__}; its log has the rest"
+                response = _failed(request, ApiError(500, words, kind="server_error"))
             for name, value in HEADERS.items():
                 response.headers.setdefault(name, value)
             if session := getattr(request.state, "new_session", None):

@@ -15,7 +15,7 @@ from fastapi.responses import HTMLResponse, Response
 from agent.api.auth import State
 from agent.api.state import Actions, AppState
 from agent.web.actions import PageActions
-from agent.web.charts import Place, loss_curve, places, scale_of
+from agent.web.charts import Place, loss_curve, places, scales_of
 from agent.web.chat import versions_held
 from agent.web.frame import PageRoute, back_to, fragment, page
 from agent.web.progress import cycle_row, share_done, stage_rows
@@ -174,7 +174,7 @@ def cycle(number: int, request: Request, state: State, visitor: Reading) -> Resp
 def _gate(cycle: Cycle, ours: PageActions) -> dict[str, Any]:
     given = cycle.gave(CycleStage.GATE)
     gate = ours.judged(given["gate"]) if given else None
-    return {"gate": gate, "scale": scale_of(gate["tests"]) if gate else None}
+    return {"gate": gate, "scales": scales_of(gate)}
 
 
 @router.get("/versions/{name}")
@@ -186,7 +186,7 @@ def version(name: str, request: Request, state: State, visitor: Reading) -> Resp
     gate = ours.judged(report.digest) if report else None
     return page(
         request, "version.html.jinja", version=found, lineage=ours.lineage(name), gate=gate,
-        scale=scale_of(gate["tests"]) if gate else None,
+        scales=scales_of(gate),
         trials=[trial for trial in store.trials.list() if trial.version == name],
         answers=store.episodes.count_of([name]), admin=visitor.may("admin"),
         may_go_live=found.state in MAY_GO_LIVE,

@@ -82,6 +82,20 @@ def ago(value: datetime | str | None) -> str:
     return "just now" if seconds >= 0 else "in a moment"
 
 
+def when(value: str) -> str:
+    """When something comes that is told as ISO 8601; other words as they stand."""
+    try:
+        time = datetime.fromisoformat(value)
+    except ValueError:
+        return value
+    return ago(time) if time > datetime.now(UTC) else "due"
+
+
+def counted(count: int, thing: str) -> str:
+    """So many things, one or more."""
+    return f"{count:,} {thing}{'' if count == 1 else 's'}"
+
+
 def lasted(seconds: float | None) -> str:
     """A span of time."""
     if seconds is None:
@@ -112,5 +126,8 @@ def digest(text: str) -> str:
 
 
 FILTERS = {
-    f.__name__: f for f in (markdown, laid_out, moment, ago, lasted, percent, signed, plain, digest)
-}
+    f.__name__: f
+    for f in (
+        markdown, laid_out, moment, ago, when, counted, lasted, percent, signed, plain, digest,
+    )
+}  # fmt: skip

@@ -1,13 +1,14 @@
 """The geometry of the pages' pictures, and texts as they are shown."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from fake_runtime import BASE
 
-from agent.web.charts import loss_curve, places, scale_of, trend
+from agent.web.charts import loss_curve, places, range_of, scale_of, scales_of, trend
 from agent.web.frame import own_path
-from agent.web.words import MOST, ago, lasted, markdown, shown
+from agent.web.words import MOST, ago, counted, lasted, markdown, shown, when
 from store.records import Version, utc_now
 
 
@@ -80,6 +81,27 @@ def test_a_scale_holds_every_interval_and_margin() -> None:
     assert scale_of([]).at(0.0) == 50
 
 
+def test_gains_do_not_hide_losses() -> None:
+    """Each kind of claim has a scale of its own; no report has none."""
+    tests = [
+        {"kind": "superiority", "interval": (0.7, 0.9), "margin": 0.0},
+        {"kind": "non_inferiority", "interval": (-0.05, 0.0), "margin": 0.06},
+    ]
+    scales = scales_of({"tests": tests})
+    assert scales["superiority"].reach > 0.9 > 0.2 > scales["non_inferiority"].reach
+    assert scales_of(None) == {}
+
+
+def test_a_chart_shows_every_interval_and_not_less_than_a_fifth() -> None:
+    for low, high in ((0.0, 0.05), (0.98, 1.0), (0.41, 0.79), (0.5, 0.5), (0.0, 1.0), (0.3, 0.4)):
+        shown = range_of([{"low": low, "high": high}])
+        assert 0 <= shown.low <= low <= high <= shown.high <= 1 + 1e-9
+        assert shown.high - shown.low > 0.199
+        row = {"version": "v0", "mean": low, "low": low, "high": high}
+        mark = trend([row], ["v0"], shown)[0]
+        assert mark.top + 1e-9 >= 0 and mark.bottom <= 100 + 1e-9
+
+
 def test_the_same_version_has_the_same_place_in_every_suite() -> None:
     row = {"mean": 0.5, "low": 0.4, "high": 0.6}
     names = ["v0", "v1", "v2"]
@@ -133,6 +155,9 @@ def test_a_path_that_leads_elsewhere_is_the_first_page(path: str) -> None:
 
 def test_times_are_words() -> None:
     assert ago(None) == "never" and ago(utc_now()) == "just now"
+    assert when("every update") == "every update" and when("2020-01-01T00:00+00:00") == "due"
+    assert when((utc_now() + timedelta(hours=5, minutes=1)).isoformat()) == "in 5 h"
+    assert [counted(n, "run") for n in (0, 1, 1200)] == ["0 runs", "1 run", "1,200 runs"]
     assert [lasted(s) for s in (None, 0.25, 42, 200, 7200)] == [
         "",
         "0.2 s",

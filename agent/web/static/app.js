@@ -169,6 +169,9 @@ if (composer) {
       if (line.thread && !composer.dataset.thread) {
         composer.dataset.thread = line.thread;
         history.replaceState(null, "", `/chat/${line.thread}`);
+        $("#export").href = `/chat/${line.thread}/export`;
+        $("#delete").action = `/chat/${line.thread}/delete`;
+        $("#thread-do").hidden = false;
       }
     });
     running = null;
