@@ -22,8 +22,8 @@ from agent.fleet import Inference
 from agent.graph import Graph, build_graph
 from agent.history import Wire, last_question, to_wire, with_ids
 from agent.options import USUAL_OPTIONS, Options
-from agent.prompts import names_only
 from agent.results import episode_of, result_of
+from agent.shown_tools import always_shown, shown_tools
 from agent.state import (
     AgentState,
     Asked,
@@ -41,7 +41,7 @@ from agent.telemetry.runs import SeenRun, seen_run
 from agent.thread_states import ThreadStates, config_of
 from agent.threads import explaining
 from agent.window import Window
-from store.errors import ConfigError, StateError
+from store.errors import StateError
 from store.records import Episode, Message
 from tools.registry import Embedder, Registry
 
@@ -203,8 +203,8 @@ class Agent:
             registry=registry,
             model=model,
             thread=named,
-            tools=await self._shown(
-                await self._question(messages, thread), registry, shown, embedder
+            tools=await shown_tools(
+                registry, shown, await self._question(messages, thread), settings.top_k, embedder
             ),
             max_steps=settings.max_steps,
             max_tokens=options.max_tokens or settings.max_tokens,
@@ -230,28 +230,7 @@ class Agent:
 
     def always_shown(self, registry: Registry) -> list[Wire]:
         """The tools that every conversation begins with; none where they follow the question."""
-        specs, shown = registry.specs(), self.settings.tools_shown
-        if shown == "names":
-            return [names_only(spec.function()) for spec in specs]
-        few = len(specs) <= self.settings.top_k
-        return [spec.function() for spec in specs] if shown == "schemas" or few else []
-
-    async def _shown(
-        self, question: str, registry: Registry, shown: Shown, embedder: Embedder | None
-    ) -> list[Wire]:
-        """The tools as the model sees them."""
-        specs = registry.specs()
-        if shown == "names":
-            return [names_only(spec.function()) for spec in specs]
-        if shown == "retrieved" and len(specs) > self.settings.top_k:
-            if embedder is None:
-                raise ConfigError(
-                    "tools_shown = 'retrieved' needs an embedder", "pass one, or show 'schemas'"
-                )
-            specs = await asyncio.to_thread(
-                registry.retrieve, question, self.settings.top_k, embedder
-            )
-        return [spec.function() for spec in specs]
+        return always_shown(registry, self.settings.tools_shown, self.settings.top_k)
 
     async def _finish(
         self, context: RunContext, thread: str | None, state: AgentState, options: Options

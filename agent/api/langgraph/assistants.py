@@ -11,8 +11,9 @@ from fastapi import APIRouter, Path
 from agent.api.auth import MayChat, State
 from agent.api.errors import refusals
 from agent.api.langgraph.answers import AssistantAnswer
-from agent.api.langgraph.bodies import AssistantSearch, Context
+from agent.api.langgraph.bodies import AssistantSearch
 from agent.api.langgraph.names import GRAPH, LIVE, Assistant, assistant_of, assistants
+from agent.api.langgraph.run_bodies import Context
 from agent.api.state import AppState
 from agent.api.text import Name
 from agent.graph import build_graph

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from agent.api.errors import ApiError
-from agent.api.langgraph.bodies import Context, RunBody
 from agent.api.langgraph.messages import to_wire
 from agent.api.langgraph.names import Assistant
 from agent.api.langgraph.parts import StreamMode, graph_modes
+from agent.api.langgraph.run_bodies import Context, RunBody
 from agent.history import Wire
 from agent.options import Options
 from agent.state import Resume

@@ -14,12 +14,13 @@ from fastapi.responses import StreamingResponse
 from agent.api.auth import Caller, Chatting, MayChat, State
 from agent.api.errors import refusals
 from agent.api.langgraph.answers import RunAnswer
-from agent.api.langgraph.bodies import CancelBody, Id, RunBody, ThreadPath
+from agent.api.langgraph.bodies import Id, ThreadPath
 from agent.api.langgraph.finding import live_or_past, run_of, shown_run, thread_there
 from agent.api.langgraph.live import LiveRun, Stop
 from agent.api.langgraph.names import full_name, shown_thread
 from agent.api.langgraph.parts import StreamMode
 from agent.api.langgraph.plans import BACKGROUND
+from agent.api.langgraph.run_bodies import CancelBody, RunBody
 from agent.api.langgraph.snapshots import values_of
 from agent.api.langgraph.starting import start
 from agent.api.state import AppState

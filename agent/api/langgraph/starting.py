@@ -9,12 +9,12 @@ from uuid import uuid4
 
 from agent.api.auth import Caller
 from agent.api.errors import ApiError
-from agent.api.langgraph.bodies import RunBody
 from agent.api.langgraph.live import LiveRun
 from agent.api.langgraph.names import assistant_of, full_name, no_thread
 from agent.api.langgraph.parts import StreamMode
 from agent.api.langgraph.performing import Performance
 from agent.api.langgraph.plans import plan_of
+from agent.api.langgraph.run_bodies import RunBody
 from agent.api.state import AppState
 from store.records import utc_now
 from store.thread_runs import ThreadRun
