@@ -18,7 +18,7 @@ SCHEMES = ("light", "dark")
 PATIENCE_MS = 20_000
 _SERIOUS = ("serious", "critical")
 # A refusal is what some tests are about; the browser notes each in its console.
-_EXPECTED = ("Failed to load resource",)
+_EXPECTED = ("Failed to load resource", "Response Status Error Code")
 
 
 @asynccontextmanager

@@ -49,10 +49,13 @@ def environment() -> Environment:
     """The templates, with escaping and our filters."""
     made = Environment(
         loader=FileSystemLoader(HERE / "templates"), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True, finalize=words.shown,
+        trim_blocks=True, lstrip_blocks=True, finalize=words.shown, auto_reload=False,
     )  # fmt: skip
     made.filters |= words.FILTERS
     made.globals["asset"] = asset
+    for name in made.list_templates():
+        # All at once: a newer package put under a running server would mix its templates in.
+        made.get_template(name)
     return made
 
 
