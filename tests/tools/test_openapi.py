@@ -5,12 +5,11 @@ The server is real and keeps what it was sent; the document is one of its pages.
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+from pet_service import DOCUMENT, Server, serving_pets
 
 from agent.config import FetchSettings
 from store.errors import ConfigError, DocumentError, ToolFailed, ToolRetry
@@ -20,95 +19,6 @@ from tools.openapi import OpenApiTool, Service, document_of, tools_of
 from tools.openapi_document import operations, parsed, server_of
 
 LIMITS = FetchSettings(allow=("127.0.0.1/32",), timeout_s=5.0, max_bytes=50_000)
-PET = {"type": "object", "required": ["name"], "properties": {"name": {"type": "string"}}}
-DOCUMENT: dict[str, Any] = {
-    "openapi": "3.1.0",
-    "info": {"title": "Pets", "version": "1"},
-    "paths": {
-        "/pets/{id}": {
-            "parameters": [{"name": "id", "in": "path", "required": True, "schema": {}}],
-            "get": {
-                "operationId": "getPet", "summary": "Get a <b>pet</b>",
-                "parameters": [
-                    {"name": "tag", "in": "query", "schema": {"type": "array"}},
-                    {"name": "X-Trace", "in": "header", "schema": {"type": "string"}},
-                    {"name": "Authorization", "in": "header", "schema": {"type": "string"}},
-                    {"name": "Host", "in": "header", "schema": {"type": "string"}},
-                ],
-            },
-            "put": {
-                "operationId": "putPet",
-                "requestBody": {"content": {"application/json": {"schema": PET}}},
-            },
-            "delete": {"operationId": "deletePet"},
-        },
-        "/many": {
-            "post": {
-                "operationId": "many",
-                "requestBody": {"content": {"application/json": {"schema": {"type": "array"}}}},
-            }
-        },
-        "/form": {
-            "post": {
-                "operationId": "form",
-                "requestBody": {
-                    "content": {"application/x-www-form-urlencoded": {"schema": PET}}
-                },
-            }
-        },
-        "/upload": {
-            "post": {
-                "operationId": "upload",
-                "requestBody": {"content": {"multipart/form-data": {"schema": PET}}},
-            }
-        },
-        ".evil.test/x": {"get": {"operationId": "elsewhere"}},
-        "/lost/{x}": {"get": {"operationId": "lost"}},
-        "/bad": {
-            "get": {
-                "operationId": "bad",
-                "parameters": [{"name": "p", "in": "query", "schema": {"type": "strange"}}],
-            }
-        },
-    },
-}  # fmt: skip
-
-
-@dataclass
-class Server:
-    """Keeps requests as (method, target, headers, body), and answers with what it is told to."""
-
-    status: int = 200
-    reply: bytes = b'{"ok": true}'
-    more: str = "Content-Type: application/json\r\n"
-    port: int = 0
-    asked: list[tuple[str, str, dict[str, str], str]] = field(default_factory=list)
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while head := (await reader.readuntil(b"\r\n\r\n")).decode("latin-1"):
-                first, *lines = head.strip().split("\r\n")
-                headers = {k.lower(): v.strip() for k, _, v in (ln.partition(":") for ln in lines)}
-                body = await reader.readexactly(int(headers.get("content-length", 0)))
-                method, target, _ = first.split(" ")
-                self.asked.append((method, target, headers, body.decode()))
-                size = f"Content-Length: {len(self.reply)}\r\n"
-                start = f"HTTP/1.1 {self.status} x\r\n{self.more}{size}\r\n".encode()
-                writer.write(start + self.reply)
-                await writer.drain()
-        except (ConnectionError, asyncio.IncompleteReadError):
-            pass
-        finally:
-            writer.close()
-
-
-@asynccontextmanager
-async def serving(server: Server) -> AsyncIterator[str]:
-    """The URL that it is called at."""
-    listening = await asyncio.start_server(server.serve, "127.0.0.1", 0)
-    server.port = listening.sockets[0].getsockname()[1]
-    async with listening:
-        yield f"http://127.0.0.1:{server.port}/v1"
 
 
 def on(
@@ -120,7 +30,7 @@ def on(
 
     async def scenario() -> None:
         server = Server()
-        async with serving(server) as url, Fetcher(limits) as fetcher:
+        async with serving_pets(server) as url, Fetcher(limits) as fetcher:
             read = tools_of(
                 json.dumps(DOCUMENT), "pets.json", Service(url, fetcher, headers or {}), "pets"
             )
@@ -310,7 +220,7 @@ def test_a_document_that_grows_without_bound_is_refused() -> None:
 def test_a_document_is_read_from_a_url_and_from_a_file(tmp_path: Any) -> None:
     async def scenario() -> None:
         server = Server(reply=json.dumps(DOCUMENT).encode())
-        async with serving(server) as url, Fetcher(LIMITS) as fetcher:
+        async with serving_pets(server) as url, Fetcher(LIMITS) as fetcher:
             assert json.loads(await document_of(url, fetcher, LIMITS)) == DOCUMENT
             server.status = 500
             with pytest.raises(DocumentError, match="status 500"):

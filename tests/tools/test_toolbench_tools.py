@@ -2,16 +2,14 @@
 
 import asyncio
 import json
-import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-import uvicorn
 
+from adapt.serving import serving
 from agent.config import FetchSettings
 from store.errors import DocumentError, ToolFailed, ToolRetry
 from tools.base import CallContext, ToolSpec
@@ -59,22 +57,6 @@ def test_the_apis_of_a_folder_have_the_names_that_learning_teaches(tmp_path: Pat
         tools(tmp_path / "absent")
 
 
-@asynccontextmanager
-async def served(app: Any) -> AsyncIterator[str]:
-    """The URL of an application."""
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off"))
-        task = asyncio.create_task(server.serve([listening]))
-        while not server.started:
-            await asyncio.sleep(0.01)
-        try:
-            yield f"http://127.0.0.1:{listening.getsockname()[1]}/virtual"
-        finally:
-            server.should_exit = True
-            await task
-
-
 def value_of(about: dict[str, Any]) -> Any:
     """A value that fits a parameter."""
     kinds = {"integer": 1, "number": 1.5, "boolean": True}
@@ -98,8 +80,9 @@ def test_a_call_is_executed_by_the_server(tmp_path: Path) -> None:
                 assert raised.value.message == expected["error"]
             else:
                 assert json.loads(await tool.call(given, CallContext("t"))) == expected
+        lost = replace(next(iter(named.values())), api="unheard", spec=ToolSpec("f", "", {}))
         with pytest.raises(ToolRetry, match="no API unheard"):
-            await replace(tool, api="unheard").call(given, CallContext("t"))
+            await lost.call({}, CallContext("t"))
 
     asyncio.run(_on(tmp_path, create_app(CATALOGUE), work))
     assert "answer" in outcomes
@@ -139,6 +122,7 @@ def test_whatever_the_server_says_is_a_result(
 async def _on(
     folder: Path, app: Any, work: Callable[[dict[str, ToolBenchTool]], Awaitable[None]]
 ) -> None:
-    async with served(app) as url, Fetcher(LIMITS) as fetcher:
-        made, _ = tools_of(written(folder), ToolBenchServer(url, fetcher))
+    async with serving(app, "127.0.0.1", 0, 5.0) as url, Fetcher(LIMITS) as fetcher:
+        server = ToolBenchServer(f"{url}/virtual", fetcher)
+        made, _ = tools_of(written(folder), server)
         await asyncio.wait_for(work({tool.spec.name: tool for tool in made}), 30)
