@@ -21,7 +21,8 @@ class TelemetrySettings(Section):
     log_format: Literal["text", "json"] = "text"
     """Lines for people, or one JSON object a line."""
     log_level: Literal["debug", "info", "warning", "error"] = "warning"
-    """What is logged, on standard error; `info` tells of every run."""
+    """What is logged, on standard error; `info` tells of every run. Libraries are heard from
+    warnings up."""
 
     @field_validator("otlp_endpoint")
     @classmethod

@@ -53,6 +53,8 @@ def vllm_command(
         # A model's generation_config.json would change answers (top_p, repetition penalty)
         # that we asked to be greedy.
         "--generation-config": "vllm",
+        # JSON without blanks: a small model that may write them fills its answer with line ends.
+        "--structured-outputs-config": '{"backend": "guidance", "disable_any_whitespace": true}',
     }
     if gpu:
         flags["--gpu-memory-utilization"] = str(settings.gpu_memory_share)

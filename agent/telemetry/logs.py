@@ -19,6 +19,9 @@ from agent.config_telemetry import TelemetrySettings
 from agent.telemetry.attributes import LOG_SPAN, LOG_TRACE
 
 _FIELDS: ContextVar[Mapping[str, Any]] = ContextVar("log_fields", default={})  # noqa: B039
+OURS = ("store", "tools", "agent", "adapt")
+"""Whose words the level is about; libraries, which tell of every request, are heard from warnings
+up."""
 MORE = "facts"
 """Key of `extra` in a log call whose dict is put beside the ids."""
 
@@ -72,14 +75,18 @@ class TextLines(logging.Formatter):
 def logging_as(settings: TelemetrySettings, stream: TextIO | None = None) -> Iterator[None]:
     """Write what all loggers say to `stream` (standard error) until the block ends."""
     handler = logging.StreamHandler(stream or sys.stderr)
+    level = logging.getLevelNamesMapping()[settings.log_level.upper()]
     json_lines = settings.log_format == "json"
     handler.setFormatter(JsonLines() if json_lines else TextLines("%(levelname)s %(message)s"))
-    root = logging.getLogger()
-    before = root.level
+    root, own = logging.getLogger(), [logging.getLogger(name) for name in OURS]
+    before = [logger.level for logger in (root, *own)]
     root.addHandler(handler)
-    root.setLevel(settings.log_level.upper())
+    root.setLevel(max(level, logging.WARNING))
+    for logger in own:
+        logger.setLevel(level)
     try:
         yield
     finally:
-        root.setLevel(before)
+        for logger, was in zip((root, *own), before, strict=True):
+            logger.setLevel(was)
         root.removeHandler(handler)
