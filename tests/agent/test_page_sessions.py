@@ -1,14 +1,16 @@
 """Sessions by themselves, and pages over an application that has no more than a chat."""
 
 import time
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from agent_app import LIVE, client_of, open_store, reckoner, run, state_on
 from pages import Visitor
 
 from agent.fake_engine import FakeVllm
+from agent.web.actions import PageActions
 from agent.web.session import LASTS_S, Sessions
 
 
@@ -77,5 +79,26 @@ def test_without_a_worker_there_is_the_chat_alone(tmp_path: Path) -> None:
                 for path in ("/learning", "/sources", "/evals", "/learning/documents"):
                     reply = await visitor.get(path)
                     assert reply.status_code == 404 and "perennial up" in reply.text, path
+
+    run(look())
+
+
+def test_a_page_that_breaks_is_a_page(tmp_path: Path) -> None:
+    """A mistake of ours is told where a visitor can read it, with the way back."""
+
+    def broken(*_: object) -> Any:
+        raise ZeroDivisionError("nobody foresaw this")
+
+    async def look() -> None:
+        with open_store(tmp_path) as store:
+            actions = PageActions(**{each.name: broken for each in fields(PageActions)})
+            state = replace(state_on(FakeVllm(reckoner, served_name=LIVE), store), pages=actions)
+            async with client_of(state) as client:
+                visitor = Visitor(client)
+                reply = await visitor.get("/learning")
+                assert reply.status_code == 500 and "ZeroDivisionError" in reply.text
+                assert "nobody foresaw" not in reply.text and 'href="/"' in reply.text
+                part = await visitor.get("/learning/live", **{"HX-Request": "true"})
+                assert part.status_code == 500 and "<html" not in part.text
 
     run(look())
