@@ -7,7 +7,6 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +63,8 @@ async def opened(
                 settings_of(home), Home(home), store, BASE, fleet, Swapper(store, fleet)
             )
             async with open_assistant(runtime) as made:
-                yield runtime, replace(made, registry=registry or Registry([]))
+                made.toolbox.registry = registry or Registry([])
+                yield runtime, made
 
 
 @asynccontextmanager

@@ -9,7 +9,7 @@ import random
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from adapt.assistant import Assistant, open_assistant
@@ -116,7 +116,8 @@ async def served(folder: Path, engines: int, progress: Progress) -> AsyncIterato
         open_runtime(settings, lambda p: progress(f"starting {engines} vLLM: {p.step}")) as runtime,
         open_assistant(runtime) as assistant,
     ):
-        assistant = replace(assistant, registry=_few_tools())
+        # No source of tools is configured here, which would put them together anew.
+        assistant.toolbox.registry = _few_tools()
         shown = assistant.agent.always_shown(assistant.registry)
         assert shown, "all tools are shown, since they are few"
         runtime.swap.common = Common((USUAL,), shown)
