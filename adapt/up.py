@@ -6,6 +6,7 @@ way, then the worker (its cycle can be resumed), then the engine. Called by adap
 
 import asyncio
 import contextlib
+import logging
 import os
 import secrets
 import signal
@@ -37,8 +38,11 @@ from agent.api.usage import Usage
 from agent.config import Settings, home_of
 from agent.config_sections import is_loopback
 from agent.serve import StartProgress
+from agent.telemetry.logs import MORE
 from store import Home, Store
 from store.errors import BusyError, ConfigError, EngineError, StateError
+
+log = logging.getLogger(__name__)
 
 DRAIN_S = 30.0
 """How long requests under way may take once the server was told to stop."""
@@ -109,10 +113,13 @@ async def up(
                 view.still()
                 rhythm = in_words(settings.schedule)
                 view.line(f"[bold]{url}[/]  live {runtime.live()}, updates {rhythm}")
+                told = {"url": url, "live": runtime.live(), "schedule": rhythm}
+                log.info("serving", extra={MORE: told})
                 if announce:
-                    announce({"url": url, "live": runtime.live(), "schedule": rhythm})
+                    announce(told)
                 await stop.wait()
                 view.line("stopping")
+                log.info("stopping")
         except asyncio.CancelledError:
             # A second signal while stopping: what was waited for is dropped, the rest is as ever.
             return 0 if stop.is_set() else 130

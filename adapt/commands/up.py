@@ -3,6 +3,8 @@
 import asyncio
 from typing import Any
 
+from rich.console import Console
+
 from adapt.commands import Options
 from adapt.show import CycleView
 from adapt.up import up as serve
@@ -25,5 +27,7 @@ def up(
     settings = options.settings(
         model=model, server__host=host, server__port=port, schedule=schedule or None
     )
-    with CycleView() as view:
+    # Lines for people between those of JSON would break whoever reads the log.
+    quiet = settings.telemetry.log_format == "json"
+    with CycleView(Console(quiet=True) if quiet else None) as view:
         return asyncio.run(serve(settings, view, announce=options.put))
