@@ -12,6 +12,7 @@ from cycle_driver import build_runtime
 from page_browser import browsing, paging, picture, serious
 from tiny_models import build_tiny_model, write_general_corpus
 
+from adapt.evals.encyclopedia import articles
 from adapt.show import CycleView
 from adapt.up import service
 from store import Home, Store
@@ -26,7 +27,7 @@ PATIENCE_MS = 240_000
 def test_a_cycle_is_followed_to_promotion_and_rolled_back_by_a_click(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing is reloaded by hand: the document that waits, every stage, the loss as it falls, the
+    """Nothing is reloaded by hand: the documents that wait, every stage, the loss as it falls, the
     gate's words and the new live version come by themselves; one click brings the old one back."""
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     monkeypatch.setenv("PERENNIAL_SERVER__PORT", "0")
@@ -51,15 +52,18 @@ def test_a_cycle_is_followed_to_promotion_and_rolled_back_by_a_click(
                     await page.goto("/learning")
                     await page.locator("#live").get_by_text(base).wait_for()
                     (inbox / "tool.json").write_text(json.dumps(tool.to_json()))
+                    for name, text in articles(3, 4).items():
+                        (inbox / name).write_text(text)
                     await page.get_by_role("button", name="first update").click()
                     await page.locator(".stage.is-running").first.wait_for()
                     await page.locator("figure.loss polyline.smooth").wait_for(state="attached")
                     await picture(page, tmp_path, "running")
                     assert not await serious(page)
+                    await page.locator(".cycle:not(.is-running)").wait_for()
+                    cycle = store.cycles.get(1)
+                    assert cycle.state is CycleState.PROMOTED, (cycle.error, cycle.stages)
                     await page.locator(".cycle .badge", has_text="promoted").wait_for()
                     assert await page.locator(".stage.is-done").count() == 8
-                    cycle = store.cycles.get(1)
-                    assert cycle.state is CycleState.PROMOTED, cycle.error
                     live = runtime.live()
                     assert live != base
                     await page.locator(".line-row.is-live", has_text=live).wait_for()
