@@ -43,7 +43,7 @@ class FakeVllm(httpx.AsyncBaseTransport):
     cut_after: int | None = None
     """Words after which the next streamed answer breaks off."""
     window: int = 1 << 20
-    """Most characters of the messages and tokens of the answer together."""
+    """Messages of so many characters, or more, are too long."""
     adapters: dict[str, str] = field(default_factory=dict)
     """Path by name of what is loaded."""
     weights: str = ""
@@ -163,7 +163,7 @@ class FakeVllm(httpx.AsyncBaseTransport):
     async def _chat(self, request: httpx.Request, body: dict[str, Any]) -> httpx.Response:
         await asyncio.sleep(self.delay_s)
         await self._alive(request)
-        if _length(body["messages"]) + _most_tokens(body) > self.window:
+        if _length(body["messages"]) >= self.window:
             return _error(400, f"This model's maximum context length is {self.window} tokens.")
         said = self.answer(body["model"], body["messages"], body.get("tools") or [])
         text, calls = (said, []) if isinstance(said, str) else ("", _calls(said))
@@ -236,11 +236,6 @@ class _Events(httpx.AsyncByteStream):
 def _length(messages: list[Message]) -> int:
     """Tokens of a prompt: one a character, and none for tools."""
     return sum(len(str(m.get("content") or "")) for m in messages)
-
-
-def _most_tokens(body: dict[str, Any]) -> int:
-    """Of the answer, by either of the names that OpenAI's protocol has for it."""
-    return body.get("max_completion_tokens") or body.get("max_tokens") or 1
 
 
 def _calls(said: list[dict[str, Any]]) -> list[dict[str, Any]]:

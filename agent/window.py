@@ -29,13 +29,13 @@ class Window:
         self, engine: Inference, model: str, messages: list[Wire], tools: list[Wire] | None,
         answer: int,
     ) -> int | None:  # fmt: skip
-        """The prompt's tokens where it may not leave room for an answer of that many; None where
-        it surely does, or nobody can tell."""
+        """The prompt's tokens where it may leave no room for an answer of at most that many; None
+        where it surely does, or nobody can tell."""
         if self.size is None:
             return None
         # No tokenizer of bytes makes more tokens than there are bytes.
         guess = bytes_of(messages, tools) * min(1.0, DOUBT * (self._dense or 1.0))
-        if guess + answer <= self.size:
+        if guess <= self.room(answer):
             return None
         try:
             length = await engine.length(model, messages, tools)
@@ -52,8 +52,10 @@ class Window:
         self._dense = max(self._dense or 0.0, dense)
 
     def room(self, answer: int) -> int:
-        """Most tokens of a prompt that leaves an answer so many."""
-        return max(0, (self.size or 0) - answer)
+        """Most tokens of a prompt that leaves enough for an answer of at most so many: all of
+        them, or an eighth of the window, as few answers are as long as they may be."""
+        size = self.size or 0
+        return size - min(answer, size // 8)
 
 
 def bytes_of(messages: list[Wire], tools: list[Wire] | None = None) -> int:

@@ -140,9 +140,9 @@ def test_a_turn_of_many_calls_is_cut_by_its_oldest(tmp_path: Path) -> None:
 
 def test_an_engine_that_cannot_count_is_asked_until_it_fits(tmp_path: Path) -> None:
     fake = FakeVllm(lambda *_: "yes")
-    talk(tmp_path, fake, [f"{n} " + "x" * 300 for n in range(2)])
+    talk(tmp_path, fake, [f"{n} " + "x" * 330 for n in range(2)])
     fake.fail("/tokenize", 404, "Not Found")
-    last = talk(tmp_path, fake, ["2 " + "x" * 300])[0]
+    last = talk(tmp_path, fake, ["2 " + "x" * 330])[0]
     assert (last.error, last.answer) == (None, "yes")
     assert asked(fake)[-2][1]["content"].startswith("0 ")
     assert asked(fake)[-1][1]["content"].startswith("1 ")

@@ -11,6 +11,7 @@ import pytest
 from tiny_models import build_tiny_adapter
 
 from agent.engine import Engine, Reply
+from agent.engine_errors import too_long
 from agent.fleet import Fleet
 from agent.fleet_member import Member
 from agent.serve import EngineProcess
@@ -55,7 +56,7 @@ def test_an_adapter_is_loaded_asked_streamed_and_unloaded(
 
 
 def test_the_engine_counts_a_prompt_as_it_reads_it(pico_engine: EngineProcess) -> None:
-    """Threads are cut by this count: one token less and the engine would refuse them."""
+    """Threads are cut by this count before the engine refuses them."""
     schema = {"type": "object", "properties": {"city": {"type": "string"}}}
     tools = [{"type": "function", "function": {"name": "weather", "parameters": schema}}]
 
@@ -65,10 +66,11 @@ def test_the_engine_counts_a_prompt_as_it_reads_it(pico_engine: EngineProcess) -
                 reply = await engine.chat("base", USER, shown, max_tokens=1)
                 length = await engine.length("base", USER, shown)
                 assert length.tokens == reply.prompt_tokens
-                room = length.window - length.tokens
-                await engine.chat("base", USER, shown, max_tokens=room)
-                with pytest.raises(EngineRefused):
-                    await engine.chat("base", USER, shown, max_tokens=room + 1)
+            long = [{"role": "user", "content": "the weather " * length.window}]
+            assert (await engine.length("base", long)).tokens >= length.window
+            with pytest.raises(EngineRefused) as refused:
+                await engine.chat("base", long, max_tokens=1)
+            assert too_long(refused.value)
 
     run(work())
 
