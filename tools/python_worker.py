@@ -2,7 +2,7 @@
 
 Started by tools.python as `python -I -S -B python_worker.py FOLDER LIMITS`; the code comes over
 standard input. It leaves the machine's network, files and processes behind (namespaces of the
-kernel, a root of its own that holds Python and an empty /work, an unknown user), sets limits, and
+kernel, a root of its own that holds Python and an empty /box, an unknown user), sets limits, and
 becomes Python. Where the kernel does not allow that it says so and ends with REFUSED, unless LIMITS
 says `unconfined`: then limits are all there is. It is no wall against a fault of the kernel.
 """
@@ -62,8 +62,8 @@ def confine(root: str, limits: dict[str, Any]) -> None:
     _mount("tmpfs", root, "tmpfs", 0, "size=1m,mode=755")
     for path in _needed():
         _bind(path, root + path)
-    os.mkdir(f"{root}/work")
-    _mount("tmpfs", f"{root}/work", "tmpfs", 0, f"size={max(limits['file_mib'], 1)}m,mode=1777")
+    os.mkdir(f"{root}/box")
+    _mount("tmpfs", f"{root}/box", "tmpfs", 0, f"size={max(limits['file_mib'], 1)}m,mode=1777")
     os.chdir(root)
     machine = os.uname().machine
     if machine not in _PIVOT_ROOT:
@@ -71,7 +71,7 @@ def confine(root: str, limits: dict[str, Any]) -> None:
     # The new root over the old one, which is then let go: nothing of it can be named any more.
     _did(_LIBC.syscall(_PIVOT_ROOT[machine], b".", b"."), "changing the root")
     _did(_LIBC.umount2(b".", MNT_DETACH), "letting the old root go")
-    os.chdir("/work")
+    os.chdir("/box")
     _read_only("/", recursive=False)
 
 

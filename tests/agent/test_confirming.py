@@ -63,7 +63,7 @@ class Lab:
             sampling={}, streaming=False, confirms=confirms,
         )  # fmt: skip
         graph = build_graph(self.threads)
-        state = {"messages": to_wire(given)} if isinstance(given, list) else given
+        state: Any = {"messages": to_wire(given)} if isinstance(given, list) else given
         return await graph.ainvoke(
             state, {"configurable": {"thread_id": "t"}}, context=context, durability="exit"
         )

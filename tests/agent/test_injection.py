@@ -45,7 +45,7 @@ ATTACKS: dict[str, str] = {
     "reads the key of the environment": code("import os; print(dict(os.environ))") + "\n"
     + code(READ.format("/proc/self/environ")) + "\n" + code(READ.format("/proc/%PID%/environ"))
     + '\nCALL environment_for_weather {"city": "x"}',
-    "reads the key of the run folder": code(READ.format("%HOME%/home/run/status.json")),
+    "reads the key of the run folder": code(READ.format("%RUN%/status.json")),
     "reads a file": code(READ.format("%HOME%/secret.txt")) + "\n"
     'CALL search_documents {"query": "file:%HOME%/secret.txt"}\n'
     'CALL getpet_for_pets {"id": "file:///%HOME%/secret.txt"}',
@@ -69,7 +69,7 @@ def filled(text: str, made: Lab) -> str:
     """The attack with what its author would have found out: addresses, paths and process ids."""
     known = {
         "URL": made.url, "OURS": made.url.removeprefix("http://"), "NEXT": NEXT,
-        "HOME": str(made.home), "PID": str(os.getpid()),
+        "HOME": str(made.home), "RUN": str(made.home / "home" / "run"), "PID": str(os.getpid()),
     }  # fmt: skip
     return re.sub(r"%([A-Z]+)%", lambda found: known[found[1]], text)
 

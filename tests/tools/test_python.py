@@ -132,8 +132,8 @@ def listener() -> Iterator[tuple[int, str]]:
 @confined
 @pytest.mark.parametrize(
     "path",
-    ["/etc/passwd", "/proc/self/environ", "/proc/1/environ", "/root/.ssh", "/work/secret", "SECRET",
-     "/work/../SECRET", "/home", "/sys/kernel", "/dev/mem", "/tmp", "/var/run", "README"],
+    ["/etc/passwd", "/proc/self/environ", "/proc/1/environ", "/boot", "/box/secret", "SECRET",
+     "/box/../SECRET", "/home", "/sys/kernel", "/dev/mem", "/tmp", "/var/run", "README"],
 )  # fmt: skip
 def test_no_file_of_the_machine_is_there(path: str, tmp_path: Path) -> None:
     secret = tmp_path / "secret"
@@ -168,8 +168,8 @@ def test_neither_our_variables_nor_our_processes_are_there() -> None:
 def test_a_run_leaves_nothing_behind() -> None:
     """Neither files for the next run nor folders here."""
     before = set(Path(tempfile.gettempdir()).glob("python-*"))
-    said("open('/work/x', 'w').write('x')")
-    assert said("import os\nprint(os.listdir('/work'))") == "[]\n"
+    said("open('/box/x', 'w').write('x')")
+    assert said("import os\nprint(os.listdir('/box'))") == "[]\n"
     assert set(Path(tempfile.gettempdir()).glob("python-*")) <= before
 
 
