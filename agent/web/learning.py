@@ -77,6 +77,7 @@ def live(state: State, visitor: Reading, seen: str = "", print: str = "") -> Res
     now = digest_of(html)
     if print == now:
         return Response(status_code=204)
+    html += fragment("parts/live_now.html.jinja", live=shown["live_name"], reads=True, oob=True)
     response = HTMLResponse(html + f'<input type="hidden" id="print" name="print" value="{now}">')
     if seen and seen != shown["mark"]:
         response.headers["HX-Trigger"] = "learning-changed"

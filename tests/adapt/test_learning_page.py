@@ -67,6 +67,7 @@ def test_a_cycle_is_followed_to_promotion_and_rolled_back_by_a_click(
                     live = runtime.live()
                     assert live != base
                     await page.locator(".line-row.is-live", has_text=live).wait_for()
+                    await page.locator("#live-now", has_text=live).wait_for()
                     await picture(page, tmp_path, "promoted")
                     await page.get_by_role("button", name=f"Roll back to {base}").click()
                     await page.locator(".line-row.is-live", has_text=base).wait_for()

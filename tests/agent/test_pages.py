@@ -396,6 +396,8 @@ def test_the_live_part_is_sent_when_it_has_changed(tmp_path: Path) -> None:
             await visitor.submit("/learning/promote", version=service.candidate)
             changed = await service.client.get("/learning/live", params=said)
             assert changed.headers["hx-trigger"] == "learning-changed"
+            bar = re.search(r'id="live-now" hx-swap-oob="true".*', changed.text)
+            assert bar and service.candidate in bar[0]
             assert service.candidate in changed.text
 
     run(look())

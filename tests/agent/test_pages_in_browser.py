@@ -223,6 +223,20 @@ def test_the_theme_follows_the_system_until_it_is_switched(tmp_path: Path) -> No
     run(look())
 
 
+def test_what_goes_live_elsewhere_is_shown_by_itself(tmp_path: Path) -> None:
+    """An open page follows a promotion: its tiles, its lineage and the bar say the same."""
+
+    async def look() -> None:
+        async with at_page(tmp_path / "home") as (service, page):
+            await page.goto("/learning")
+            body = {"version": service.candidate}
+            assert (await service.client.post("/admin/promote", json=body)).status_code == 200
+            for place in ("#live-now", "#live .badge.is-live", ".line-row.is-live"):
+                await page.locator(place, has_text=service.candidate).wait_for()
+
+    run(look())
+
+
 def test_two_versions_answer_side_by_side(tmp_path: Path) -> None:
     async def look() -> None:
         async with at_page(tmp_path / "home") as (service, page):
