@@ -178,7 +178,7 @@ def bench(
     context: typer.Context,
     name: str,
     minutes: Annotated[
-        float | None, typer.Option(min=0.1, help="Of soak (30), of agent's questions (2).")
+        float | None, typer.Option(min=0.1, help="Of soak (30), of agent's questions (1.7).")
     ] = None,
     engines: Annotated[int | None, typer.Option(min=1, help="Of swap, soak: engines.")] = None,
     kind: Annotated[str | None, typer.Option(help="Of swap: `adapter` or `merged`.")] = None,
@@ -225,12 +225,15 @@ def reproduce(
     data: Annotated[
         Path | None, typer.Option(help="Of screening: the folder of the published data.")
     ] = None,
+    fit: Annotated[
+        bool, typer.Option("--fit", help="Of screening: make its classifier anew.")
+    ] = False,
 ) -> None:
     """Run a study behind the defaults again: hours on two cores, with a picture of each table."""
     if name == "screening":
         from adapt.commands.reproduce_screening import reproduce_screening
 
-        raise typer.Exit(reproduce_screening(context.obj, data, seeds or 1))
+        raise typer.Exit(reproduce_screening(context.obj, data, seeds or 1, fit=fit))
     out = out or Path(f"study-{name}")
     if name == "knowledge":
         from adapt.commands.reproduce_knowledge import reproduce_knowledge
