@@ -16,7 +16,7 @@ from agent.runs import Agent
 from agent.threads import open_threads_of
 from store.records import Episode
 from store.vectors import KeptVectors
-from tools.registry import Embedder, Registry
+from tools.registry import Registry
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Assistant:
 
     agent: Agent
     toolbox: Toolbox
-    embedder: Embedder
+    embedder: KeptVectors
     watch: Watch
     """Told of every run; has the canary and rolls back what does harm."""
 

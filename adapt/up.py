@@ -41,6 +41,7 @@ from agent.serve import StartProgress
 from agent.telemetry.logs import MORE
 from store import Home, Store
 from store.errors import BusyError, ConfigError, EngineError, StateError
+from tools.registry import described
 
 log = logging.getLogger(__name__)
 
@@ -196,6 +197,10 @@ def _published(runtime: Runtime, url: str, own_key: str) -> Iterator[None]:
 async def _warm(assistant: Assistant) -> None:
     """Rank the tools once, so that the first question does not wait for the embedding of all."""
     if assistant.agent.settings.tools_shown == "retrieved":
+        # Some at a time: who stops the server right after its start would wait for all of them.
+        texts = [described(spec) for spec in assistant.registry.specs()]
+        for start in range(0, len(texts), 8):
+            await asyncio.to_thread(assistant.embedder.kept, texts[start : start + 8])
         await asyncio.to_thread(assistant.registry.retrieve, "", 1, assistant.embedder)
 
 
