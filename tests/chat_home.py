@@ -14,6 +14,7 @@ import fake_runtime
 from fake_runtime import BASE, settings_of
 from rich.console import Console
 
+from adapt.application import application
 from adapt.assistant import Assistant, open_assistant
 from adapt.commands import Options
 from adapt.commands.talk_chat import Chat
@@ -24,7 +25,6 @@ from adapt.schedule import Worker
 from adapt.serving import serving
 from adapt.swap import Swapper
 from adapt.talking import Here, Talker, There
-from adapt.up import application
 from agent.engine import Engine
 from agent.fake_engine import FakeVllm
 from agent.fleet import Fleet

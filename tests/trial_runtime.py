@@ -13,11 +13,11 @@ from typing import Any
 import httpx
 from fake_runtime import BASE, add_version, settings_of
 
+from adapt.application import application
 from adapt.assistant import open_assistant
 from adapt.runtime import Runtime, ensure_base
 from adapt.schedule import Worker
 from adapt.swap import Swapper
-from adapt.up import application
 from agent.engine import Engine
 from agent.fake_engine import FakeVllm
 from agent.fleet import Fleet

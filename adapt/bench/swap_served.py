@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from adapt.application import application
 from adapt.assistant import Assistant, open_assistant
 from adapt.base import BaseModel
 from adapt.bench import Progress
@@ -24,7 +25,6 @@ from adapt.schedule import Worker
 from adapt.serving import serving
 from adapt.swap import Swapped
 from adapt.swap_member import Common
-from adapt.up import application
 from agent.config import load_settings
 from agent.engine import Delta, Engine
 from agent.history import USUAL
