@@ -34,14 +34,18 @@ from adapt.bench.agent_sides import CreateAgent, Deployed, Direct, Ours, Side, T
 from adapt.bench.agent_streams import hold, hold_fake
 from adapt.bench.agent_threads import keep_threads
 from adapt.bench.swap_served import questions, served
+from adapt.evals.suites import general_suite
+from store.errors import StageError
 from tools.registry import Registry
 
 SECONDS = 100.0
 """Asked in turns for so long."""
 LEAST = 2
 """Turns, however short the time."""
-QUESTIONS = 12
-"""Half of them take a call of a tool, half none."""
+EACH = 12
+"""Questions of each kind: with a call of a tool, and without one."""
+FEWEST = 4
+"""Questions on which all ways agree; fewer compare nothing."""
 STREAMS = 200
 HOLD_S = 12.0
 THREADS = 300
@@ -64,9 +68,8 @@ async def _run(progress: Progress, seconds: float, streams: int) -> dict[str, An
         async with served(folder / "real", 1, progress) as there:
             model = there.runtime.live()
             socket = there.runtime.engine.members[0].engine.socket
-            asked = [q for place, q in enumerate(questions()) if place % 3 != 1][:QUESTIONS]
             turns = await compare(
-                socket, model, there.registry, there.url, asked, seconds, progress
+                socket, model, there.registry, there.url, candidates(), seconds, progress
             )
             held = {"engine": "vLLM, pico"} | await hold(
                 there.url, streams, HOLD_S, folder / "held", questions(), progress
@@ -76,17 +79,27 @@ async def _run(progress: Progress, seconds: float, streams: int) -> dict[str, An
     return {
         "benchmark": "agent", "load_before": round(load, 1), "cores": os.cpu_count(),
         "aims": aims(turns, [held, paced]), "same_answers": same_answers(turns),
-        "questions": len(asked), "rows": rows(turns),
+        "questions": len({turn.question for turn in turns}), "rows": rows(turns),
         "streams": [held, paced], "threads": kept,
     }  # fmt: skip
+
+
+def candidates() -> list[str]:
+    """Questions for the embedded model: tasks of one call, and small ones without."""
+    general = [item.messages[-1].content for item in general_suite(1, EACH).items]
+    return [*questions()[: 3 * EACH : 3], *general]
 
 
 async def compare(
     socket: Path, model: str, registry: Registry, url: str, asked: Sequence[str], seconds: float,
     progress: Progress,
 ) -> list[Turn]:  # fmt: skip
-    """Questions, whole and streamed, in all ways, for `seconds`; each once before, which is not
-    counted."""
+    """Questions, whole and streamed, in all ways, for `seconds`.
+
+    Each is asked once before, which is not counted. One that is answered otherwise by one of the
+    ways, as when the model calls a tool that there is not and each has its own words for that, is
+    left out: other prompts are other work. StageError when too few are left.
+    """
     direct = Direct(socket)
     sides: dict[str, Side] = {
         DIRECT: direct, OURS: Ours(socket, model, registry), DEPLOYED: Deployed(url),
@@ -94,40 +107,57 @@ async def compare(
     }  # fmt: skip
     turns: list[Turn] = []
     order = random.Random("agent")
-    cases = [(question, stream) for question in asked for stream in (False, True)]
     try:
-        for question, stream in cases:
-            progress(f"once through: {question}")
-            ours = await sides[OURS].ask(question, stream=stream)
-            direct.bodies[question, stream] = [span.body for span in ours.spans]
-            for way in (DIRECT, DEPLOYED, THEIRS):
-                await sides[way].ask(question, stream=stream)
+        alike = [question for question in asked if await _alike(sides, direct, question, progress)]
+        if len(alike) < min(FEWEST, len(asked)):
+            raise StageError(
+                f"the ways agree on {len(alike)} of {len(asked)} questions",
+                "do they send the engine the same prompts?",
+            )
         began = time.monotonic()
         while (left := seconds - (time.monotonic() - began)) > 0 or len(turns) < LEAST:
             progress(f"asking in turns, {max(left, 0.0):.0f} s more")
             # In pairs, whole and streamed, so that neither is asked at another time of the machine.
-            question = order.choice(asked)
+            question = order.choice(alike)
             for stream in (False, True):
-                took: dict[str, Took] = {}
-                for way in order.sample(list(sides), len(sides)):
-                    took[way] = await sides[way].ask(question, stream=stream)
-                calls = len(direct.bodies[question, stream])
-                turns.append(Turn(question, stream, calls, took))
+                turns.append(await _turn(sides, direct, question, stream, order))
     finally:
         for side in sides.values():
             await side.close()
     return turns
 
 
+async def _turn(
+    sides: dict[str, Side], direct: Direct, question: str, stream: bool, order: random.Random
+) -> Turn:
+    took: dict[str, Took] = {}
+    for way in order.sample(list(sides), len(sides)):
+        took[way] = await sides[way].ask(question, stream=stream)
+    return Turn(question, stream, len(direct.bodies[question, stream]), took)
+
+
+async def _alike(sides: dict[str, Side], direct: Direct, question: str, progress: Progress) -> bool:
+    """Ask it once in all ways, after our agent has shown which requests that takes."""
+    progress(f"once through: {question}")
+    alike = True
+    for stream in (False, True):
+        ours = await sides[OURS].ask(question, stream=stream)
+        direct.bodies[question, stream] = [span.body for span in ours.spans]
+        turn = await _turn(sides, direct, question, stream, random.Random(0))
+        alike = alike and _same(turn)
+    return alike
+
+
 def same_answers(turns: Sequence[Turn]) -> float:
     """Share of the turns in which all ways gave the same text in the same number of calls: what is
     compared is then the same work."""
-    same = 0
-    for turn in turns:
-        texts = {took.text.strip() for took in turn.took.values()}
-        calls = {len(turn.took[way].spans) for way in (OURS, THEIRS)} | {turn.calls}
-        same += len(texts) == len(calls) == 1
-    return same / len(turns)
+    return sum(map(_same, turns)) / len(turns)
+
+
+def _same(turn: Turn) -> bool:
+    texts = {took.text.strip() for took in turn.took.values()}
+    calls = {len(turn.took[way].spans) for way in (OURS, THEIRS)} | {turn.calls}
+    return len(texts) == len(calls) == 1
 
 
 def aims(turns: Sequence[Turn], held: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
