@@ -42,7 +42,7 @@ SECONDS = 100.0
 """Asked in turns for so long."""
 LEAST = 2
 """Turns, however short the time."""
-EACH = 12
+EACH = 6
 """Questions of each kind: with a call of a tool, and without one."""
 FEWEST = 4
 """Questions on which all ways agree; fewer compare nothing."""
