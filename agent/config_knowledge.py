@@ -48,6 +48,9 @@ class TrustSettings(Section):
 
     least: float = Field(default=0.3, ge=0.0, le=1.0)
     """Documents that are trusted less, by their source or their lineage, are all kept back."""
+    believed: float = Field(default=1.0, ge=0.0, le=1.0)
+    """Documents that are trusted less are also read for what their sentences mean, which takes a
+    vector for each sentence and holds about one harmless document of two hundred."""
     volume: float = Field(default=5.0, ge=1.0)
     """How many times its usual number of new documents a source may bring at once."""
     repeats: int = Field(default=8, ge=2)

@@ -13,9 +13,18 @@ USUAL = Path(__file__).resolve().parents[3] / "shared" / "data"
 """Where the published data usually lies: beside the repository."""
 
 
-def reproduce_screening(options: Options, data: Path | None, seeds: int) -> int:
+def reproduce_screening(
+    options: Options, data: Path | None, seeds: int, *, fit: bool = False
+) -> int:
     """Both halves of the data, each with so many seeds. 1 when a hostile document got through, or
-    more than 2% of the real ones were held."""
+    more than 2% of the real ones were held. With `fit` the classifier is made anew instead."""
+    if fit:
+        from adapt.reproduce.screening_fit import fit_meaning
+
+        with CycleView() as view:
+            told = fit_meaning(data or USUAL, view.moving)
+        options.put(told, table([told], *told))
+        return 0
     from adapt.reproduce.screening import run
     from adapt.reproduce.screening_real import Half
 

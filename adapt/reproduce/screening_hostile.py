@@ -44,8 +44,13 @@ class Carriers:
 
 def phrases(half: Half) -> dict[str, list[str]]:
     """The bank of one half: lines by kind."""
+    return phrases_in(f"hostile_{half}.txt")
+
+
+def phrases_in(file: str) -> dict[str, list[str]]:
+    """A file of wordings in this folder: lines by kind."""
     bank: dict[str, list[str]] = {}
-    for line in Path(__file__).with_name(f"hostile_{half}.txt").read_text().splitlines():
+    for line in Path(__file__).with_name(file).read_text().splitlines():
         if line.startswith("# "):
             bank[line[2:]] = []
         elif line:
