@@ -77,6 +77,7 @@ class Agent:
         self.mixed_runs = 0
         """Runs that more than one version answered; a mistake of ours when not 0."""
         self._pinned: Counter[str] = Counter()
+        self._held: Counter[str] = Counter()
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     @property
@@ -87,8 +88,18 @@ class Agent:
         return self._states
 
     def pinned(self) -> set[str]:
-        """Versions that runs now under way are bound to."""
-        return set(self._pinned)
+        """Versions that runs now under way, or about to begin, are bound to."""
+        return set(self._pinned) | set(self._held)
+
+    @contextmanager
+    def holding(self, model: str) -> Iterator[None]:
+        """Inside, a version counts as pinned: for who chose it and begins the run in a task."""
+        self._held[model] += 1
+        try:
+            yield
+        finally:
+            self._held[model] -= 1
+            self._held += Counter()  # drops the zeros
 
     async def run(
         self,

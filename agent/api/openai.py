@@ -96,7 +96,9 @@ class _Run:
 
     async def whole(self, request: Request, headers: dict[str, str]) -> Response:
         """The finished answer; a client that does not wait for it ends the run."""
-        result = await unless_gone(request, self._agent.run(**self._arguments))
+        # The run begins in a task, a moment later: a swap in between would unload its version.
+        with self._agent.holding(self._version):
+            result = await unless_gone(request, self._agent.run(**self._arguments))
         if result is None:
             return Response(status_code=GONE)
         if result.fault:

@@ -143,10 +143,12 @@ class _Run:
             # The version is chosen inside: while weights are replaced, it is not yet known.
             async with self._state.passage():
                 version = await pinned(self._state, self._model, self._thread or uuid4().hex)
-                yield _line("start", thread=self._name, version=version)
-                async with aclosing(self._events(messages, version)) as events:
-                    async for event in events:
-                        yield await self._told(event)
+                # The run begins when this line was taken: its version must be there then.
+                with self._state.agent.holding(version):
+                    yield _line("start", thread=self._name, version=version)
+                    async with aclosing(self._events(messages, version)) as events:
+                        async for event in events:
+                            yield await self._told(event)
         except PerennialError as error:
             yield _line("error", message=error.message, way_out=error.hint)
         except ApiError as error:
