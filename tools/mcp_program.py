@@ -58,7 +58,19 @@ async def program(
                 task.cancel()
             for stream in (to_us, received, sent, to_it):
                 stream.close()
-            await asyncio.shield(asyncio.create_task(_end(process, tasks)))
+            await _whatever_comes(asyncio.create_task(_end(process, tasks)))
+
+
+async def _whatever_comes(ending: asyncio.Task[None]) -> None:
+    """Wait to the end also when cancelled meanwhile: the program must not be left behind."""
+    cancelled: asyncio.CancelledError | None = None
+    while not ending.done():
+        try:
+            await asyncio.shield(ending)
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        raise cancelled
 
 
 async def _read(

@@ -1,4 +1,4 @@
-"""A version counts as in use from the moment that it is chosen for a request: nothing unloads it."""
+"""A version counts as in use from the moment that it is chosen: nothing unloads it."""
 
 import asyncio
 from dataclasses import replace
