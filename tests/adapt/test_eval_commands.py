@@ -145,7 +145,7 @@ def test_a_killed_run_goes_on_and_ends_with_the_digest_of_one_that_was_not(
 
 
 def test_ctrl_c_ends_with_130_and_says_how_to_go_on(endpoint: Endpoint, tmp_path: Path) -> None:
-    endpoint.delay_s = 0.1
+    endpoint.delay_s = 1.0
     process = started(endpoint, tmp_path, tmp_path / "stopped")
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
