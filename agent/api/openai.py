@@ -58,15 +58,15 @@ async def chat(
         messages = new_messages(messages)
     if not any(message["role"] in ("user", "tool") for message in messages):
         raise ApiError(400, "there is no new user message to answer", param="messages")
-    version = await pinned(state, body.model, thread or uuid4().hex)
-    run_id = uuid4().hex
-    headers = {"X-Perennial-Version": version, "X-Request-Id": run_id}
-    if named:
-        headers["X-Thread-Id"] = named
-    run = _Run(state, body, messages, version, thread, named, caller.tenant, run_id)
-    if body.stream:
-        return await run.streamed(headers)
-    return await run.whole(request, headers)
+    async with pinned(state, body.model, thread or uuid4().hex) as version:
+        run_id = uuid4().hex
+        headers = {"X-Perennial-Version": version, "X-Request-Id": run_id}
+        if named:
+            headers["X-Thread-Id"] = named
+        run = _Run(state, body, messages, version, thread, named, caller.tenant, run_id)
+        if body.stream:
+            return await run.streamed(headers)
+        return await run.whole(request, headers)
 
 
 class _Run:
@@ -96,9 +96,7 @@ class _Run:
 
     async def whole(self, request: Request, headers: dict[str, str]) -> Response:
         """The finished answer; a client that does not wait for it ends the run."""
-        # The run begins in a task, a moment later: a swap in between would unload its version.
-        with self._agent.holding(self._version):
-            result = await unless_gone(request, self._agent.run(**self._arguments))
+        result = await unless_gone(request, self._agent.run(**self._arguments))
         if result is None:
             return Response(status_code=GONE)
         if result.fault:

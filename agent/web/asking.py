@@ -140,15 +140,16 @@ class _Run:
     async def _lines(self, messages: Input) -> AsyncGenerator[bytes, None]:
         """The run's lines; what goes wrong is the last one, since the status is long sent."""
         try:
+            thread = self._thread or uuid4().hex
             # The version is chosen inside: while weights are replaced, it is not yet known.
-            async with self._state.passage():
-                version = await pinned(self._state, self._model, self._thread or uuid4().hex)
-                # The run begins when this line was taken: its version must be there then.
-                with self._state.agent.holding(version):
-                    yield _line("start", thread=self._name, version=version)
-                    async with aclosing(self._events(messages, version)) as events:
-                        async for event in events:
-                            yield await self._told(event)
+            async with (
+                self._state.passage(),
+                pinned(self._state, self._model, thread) as version,
+            ):
+                yield _line("start", thread=self._name, version=version)
+                async with aclosing(self._events(messages, version)) as events:
+                    async for event in events:
+                        yield await self._told(event)
         except PerennialError as error:
             yield _line("error", message=error.message, way_out=error.hint)
         except ApiError as error:

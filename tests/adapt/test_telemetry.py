@@ -8,10 +8,8 @@ from pathlib import Path
 import httpx
 import pytest
 from fake_runtime import fake_runtime, settings_of
-from opentelemetry import trace
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from spans import kept_spans
 
 from adapt.cycle import run_cycle
 from adapt.events import silent
@@ -25,13 +23,7 @@ from agent.telemetry.metrics import STAGE_SECONDS
 
 @pytest.fixture
 def spans() -> InMemorySpanExporter:
-    provider = trace.get_tracer_provider()
-    if not isinstance(provider, TracerProvider):
-        provider = TracerProvider()
-        trace.set_tracer_provider(provider)
-    exporter = InMemorySpanExporter()
-    provider.add_span_processor(SimpleSpanProcessor(exporter))
-    return exporter
+    return kept_spans()
 
 
 def test_a_cycle_is_a_span_with_its_stages_below(

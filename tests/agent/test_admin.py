@@ -1,22 +1,12 @@
 """Administration over HTTP: each action, its refusals, and who may ask."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import httpx
-import pytest
 from admin_actions import Worker
-from agent_app import LIVE, NEXT, client_of, open_store, reckoner, run, state_on
+from agent_app import LIVE, NEXT, client_of, reckoner, run, state_on
 
 from agent.api.state import Actions, AppState
 from agent.fake_engine import FakeVllm
 from store.store import Store
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with open_store(tmp_path) as store:
-        yield store
 
 
 def state_with(store: Store, actions: Actions | None, api_key: str | None = None) -> AppState:

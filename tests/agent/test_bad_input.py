@@ -2,13 +2,11 @@
 
 import json
 import threading
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from agent_app import LIVE, Wire, client_of, open_store, reckoner, run, served, state_on, user
+from agent_app import LIVE, Wire, client_of, reckoner, run, served, state_on, user
 from langgraph.checkpoint.memory import InMemorySaver
 
 from agent.api.limits import MAX_BODY
@@ -17,12 +15,6 @@ from agent.fake_engine import FakeVllm
 from store.store import Store
 
 CHAT = "/v1/chat/completions"
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with open_store(tmp_path) as store:
-        yield store
 
 
 @pytest.fixture

@@ -1,14 +1,12 @@
 """POST /v1/feedback: what is stored, what is refused, and who may say something."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from agent_app import LIVE, NEXT, client_of, open_store, reckoner, run, state_on, user
+from agent_app import LIVE, NEXT, client_of, reckoner, run, state_on, user
 
 from agent.api.state import AppState
 from agent.fake_engine import FakeVllm
@@ -16,12 +14,6 @@ from store.store import Store
 
 FEEDBACK = "/v1/feedback"
 BEGAN = datetime(2020, 1, 1, tzinfo=UTC)
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with open_store(tmp_path) as store:
-        yield store
 
 
 def fake() -> FakeVllm:

@@ -1,24 +1,16 @@
 """/health and /ready tell the truth: about the engine, the store, the live version, and waiting."""
 
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from agent_app import LIVE, NEXT, client_of, open_store, reckoner, run, state_on
+from agent_app import LIVE, NEXT, client_of, reckoner, run, state_on
 
 from agent.api.state import AppState
 from agent.fake_engine import FakeVllm
 from store.errors import EngineUnavailable
 from store.store import Store
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with open_store(tmp_path) as store:
-        yield store
 
 
 @pytest.fixture

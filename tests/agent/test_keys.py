@@ -1,14 +1,12 @@
 """Keys, scopes, tenants and limits, as clients meet them."""
 
 import asyncio
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from agent_app import LIVE, NEXT, client_of, open_store, reckoner, run, state_on, user
+from agent_app import LIVE, NEXT, client_of, reckoner, run, state_on, user
 from langgraph.checkpoint.memory import InMemorySaver
 
 from agent.api.state import AppState
@@ -16,12 +14,6 @@ from agent.api.usage import Usage
 from agent.fake_engine import FakeVllm
 from store.keys import Scope
 from store.store import Store
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with open_store(tmp_path) as store:
-        yield store
 
 
 def fake(**changes: Any) -> FakeVllm:

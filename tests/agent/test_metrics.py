@@ -4,14 +4,13 @@ import json
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from agent_app import LIVE, NEXT, client_of, engine_on, open_store, reckoner, run, state_on, user
+from agent_app import LIVE, client_of, engine_on, reckoner, run, state_on, user
 from prometheus_client.parser import text_string_to_metric_families
 
 from agent.api.state import AppState
@@ -25,17 +24,6 @@ from store.store import Store
 ROOT = Path(__file__).resolve().parents[2]
 DASHBOARD = ROOT / "examples" / "grafana" / "perennial.json"
 NAME = re.compile(r"\b(?:perennial_\w+|vllm:\w+|process_\w+)")
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with open_store(tmp_path) as store:
-        yield store
-
-
-@pytest.fixture
-def fake() -> FakeVllm:
-    return FakeVllm(reckoner, served_name=LIVE, adapters={NEXT: "/adapter"})
 
 
 def exchange(state: AppState, *requests: tuple[str, str, Any]) -> list[httpx.Response]:

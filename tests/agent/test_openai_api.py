@@ -1,7 +1,6 @@
 """The HTTP API as OpenAI's clients see it: real FastAPI, graph and store, a scripted engine."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,6 @@ from agent_app import (
     NEXT,
     Wire,
     client_of,
-    open_store,
     reckoner,
     run,
     state_on,
@@ -26,17 +24,6 @@ from store.errors import EngineUnavailable
 from store.store import Store
 
 CHAT = "/v1/chat/completions"
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with open_store(tmp_path) as store:
-        yield store
-
-
-@pytest.fixture
-def fake() -> FakeVllm:
-    return FakeVllm(reckoner, served_name=LIVE, adapters={NEXT: "/adapter"})
 
 
 def post(state: AppState, body: Wire, **kwargs: Any) -> httpx.Response:

@@ -2,12 +2,11 @@
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import openai
 import pytest
-from agent_app import LIVE, NEXT, Wire, open_store, reckoner, run, served, state_on, user
+from agent_app import LIVE, NEXT, Wire, reckoner, run, served, state_on, user
 from pydantic import BaseModel
 
 from agent.api.answers import ChatCompletion, ChatCompletionChunk
@@ -16,17 +15,6 @@ from store.store import Store
 
 ASK: Any = {"model": "live", "messages": user("6*7")}
 ANSWER = f'{LIVE} says {{"result": 42}}'
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with open_store(tmp_path) as store:
-        yield store
-
-
-@pytest.fixture
-def fake() -> FakeVllm:
-    return FakeVllm(reckoner, served_name=LIVE, adapters={NEXT: "/adapter"})
 
 
 @pytest.fixture

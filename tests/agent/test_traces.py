@@ -7,21 +7,20 @@ import logging
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from agent_app import LIVE, client_of, open_store, reckoner, run, served, state_on, user
+from agent_app import LIVE, client_of, reckoner, run, served, state_on, user
 from langgraph.checkpoint.memory import InMemorySaver
 from opentelemetry import trace
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.semconv._incubating.attributes import gen_ai_attributes
 from opentelemetry.trace import StatusCode
+from spans import kept_spans
 
 from agent.api.state import AppState
 from agent.config_telemetry import TelemetrySettings
@@ -36,26 +35,13 @@ SECRET = "31337*2"
 
 @pytest.fixture(scope="module")
 def exporter() -> InMemorySpanExporter:
-    """What is told to OpenTelemetry in this process, which has one provider for good."""
-    provider = trace.get_tracer_provider()
-    if not isinstance(provider, TracerProvider):
-        provider = TracerProvider()
-        trace.set_tracer_provider(provider)
-    exporter = InMemorySpanExporter()
-    provider.add_span_processor(SimpleSpanProcessor(exporter))
-    return exporter
+    return kept_spans()
 
 
 @pytest.fixture
 def spans(exporter: InMemorySpanExporter) -> InMemorySpanExporter:
     exporter.clear()
     return exporter
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with open_store(tmp_path) as store:
-        yield store
 
 
 @pytest.fixture

@@ -77,9 +77,9 @@ class Performance:
         # A run goes on with the version that it began with, while that is there.
         version = stopped.version if stopped and isinstance(plan.ask, Resume) else ""
         if not version or version not in await state.engine.models():
-            named = plan.settings.version or plan.assistant.model
-            version = await pinned(state, named, self._thread)
-        result = await self._run(version, at)
+            version = plan.settings.version or plan.assistant.model
+        async with pinned(state, version, self._thread) as held:
+            result = await self._run(held, at)
         if result.fault:
             raise result.fault
         return "interrupted" if result.stopped else "success"
