@@ -6,12 +6,13 @@ What they did is in the thread and in its episodes. Called by the HTTP API.
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 
 from store.database import Database
 from store.errors import NotFoundError
 from store.records import Record, utc_now
 from store.tables import moment, pack, runs, unpack
+from store.threads import occupy
 
 RunStatus = Literal["pending", "running", "error", "success", "timeout", "interrupted"]
 UNDER_WAY: tuple[RunStatus, ...] = ("pending", "running")
@@ -42,13 +43,15 @@ class ThreadRuns:
 
     def add(self, run: ThreadRun) -> None:
         """Store a new run."""
-        values = {"id": run.id, "thread": run.thread, "status": run.status}
         with self._database.begin() as db:
-            db.execute(
-                insert(runs).values(
-                    **values, created_at=moment(run.created_at), record=pack(run, _OWN)
-                )
-            )
+            _insert(db, run)
+
+    def begin(self, run: ThreadRun) -> None:
+        """The same, and its thread is busy with it and tagged with its assistant, all at once.
+        NotFoundError for no thread."""
+        with self._database.begin() as db:
+            occupy(db, run.thread, {"assistant_id": run.assistant})
+            _insert(db, run)
 
     def mark(self, run: ThreadRun, status: RunStatus, error: str = "") -> ThreadRun:
         """Say what became of a run; nothing is kept where it is gone."""
@@ -92,6 +95,12 @@ class ThreadRuns:
 
 
 _OWN = ("id", "thread", "status")
+
+
+def _insert(db: Connection, run: ThreadRun) -> None:
+    values = {"id": run.id, "thread": run.thread, "status": run.status}
+    made = moment(run.created_at)
+    db.execute(insert(runs).values(**values, created_at=made, record=pack(run, _OWN)))
 
 
 def _run(row: Any) -> ThreadRun:

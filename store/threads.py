@@ -136,6 +136,13 @@ def touch(db: Connection, name: str, owner: str | None, at: datetime) -> None:
         )  # fmt: skip
 
 
+def occupy(db: Connection, name: str, tags: Mapping[str, Any]) -> None:
+    """Take note, within a transaction, that a run has begun on a thread, and tag it. NotFoundError
+    for no thread."""
+    _tag(db, name, _there(db, name).tags | dict(tags))
+    db.execute(_row(name).values(status="busy", updated_at=moment(utc_now())))
+
+
 def _row(name: str) -> Any:
     return update(threads).where(threads.c.name == name)
 

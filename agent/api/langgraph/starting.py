@@ -56,7 +56,7 @@ async def start(
         before = await _make_way(state, live, body)
         state.runs.add(live)
         if kept:
-            await asyncio.to_thread(_recorded, state, live)
+            await asyncio.to_thread(state.store.runs.begin, live.record)
     except BaseException:
         state.runs.drop(live)
         await held.aclose()
@@ -74,12 +74,6 @@ def _thread(state: AppState, caller: Caller, full: str, named: str | None, made:
         if not made:
             raise no_thread(named or full)
         state.store.threads.create(full, caller.tenant, {})
-
-
-def _recorded(state: AppState, live: LiveRun) -> None:
-    state.store.threads.tag(live.record.thread, {"assistant_id": live.record.assistant})
-    state.store.threads.mark(live.record.thread, "busy")
-    state.store.runs.add(live.record)
 
 
 async def _make_way(state: AppState, live: LiveRun, body: RunBody) -> list[LiveRun]:
