@@ -48,8 +48,9 @@ class View:
         if window.size is None:
             return
         start = self._kept
-        # To count what is far too long would take the engine seconds.
-        self._leave(PLENTY * room, tools)
+        # To count what is far too long would take the engine seconds. Tools are always counted:
+        # leaving out turns makes no room where they alone take it.
+        self._leave(PLENTY * room, None)
         share = SHARE
         while True:
             tokens = await window.tokens(run.engine, run.model, self.shown(), tools, run.max_tokens)
