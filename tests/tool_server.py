@@ -118,6 +118,8 @@ def _listen(server: Any) -> None:
 
     listening = socket.socket()
     listening.bind(("127.0.0.1", 0))
+    # Before the port is told: who comes earlier than uvicorn waits, and is not turned away.
+    listening.listen()
     sys.stdout.write(f"{listening.getsockname()[1]}\n")
     sys.stdout.flush()
     config = uvicorn.Config(server.streamable_http_app(), log_level="error", lifespan="on")

@@ -189,13 +189,16 @@ def test_a_program_that_is_not_there_is_named() -> None:
 def test_nothing_of_a_server_stays_behind() -> None:
     """Neither the program nor what it started, also where it ignores the end of its input."""
 
-    async def scenario() -> list[int]:
+    # Other tests' servers and databases are below ours as well, and stay.
+    others = children()
+
+    async def scenario() -> set[int]:
         command = ("sh", "-c", f"{sys.executable} {SCRIPT} hangs; true")
         server = McpServer("weather", Connection(command=command))
         tool = await named(server)
         stuck = asyncio.create_task(said(tool, city="Ys"))
         await asyncio.sleep(0.3)
-        before = children()
+        before = children() - others
         stuck.cancel()
         await server.close()
         return before
@@ -205,11 +208,11 @@ def test_nothing_of_a_server_stays_behind() -> None:
     assert not [pid for pid in before if Path(f"/proc/{pid}").exists()]
 
 
-def children() -> list[int]:
+def children() -> set[int]:
     """The processes below ours."""
     import psutil
 
-    return [child.pid for child in psutil.Process().children(recursive=True)]
+    return {child.pid for child in psutil.Process().children(recursive=True)}
 
 
 @contextmanager
