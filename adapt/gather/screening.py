@@ -39,10 +39,10 @@ def screen(
     """
     found: dict[str, list[Finding]] = {}
     for document in documents:
-        said = by_text(document)
+        said = [*_untrusted(document, source, settings), *by_text(document)]
         if document.trust < settings.believed and not any(finding.hold for finding in said):
             said += screen_meaning.find(document, store.embedder)
-        found[document.digest] = [*_untrusted(document, source, settings), *said]
+        found[document.digest] = said
     store.claims.add({d.digest: (d.trust, _keys(d)) for d in documents})
     for less, _, finding in screen_contradiction.find(store, documents):
         found.setdefault(less.digest, []).append(finding)
