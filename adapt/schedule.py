@@ -53,6 +53,7 @@ class Worker:
         self._preparing: asyncio.Task[None] | None = None
         self._caring: asyncio.Task[None] | None = None
         self._task: asyncio.Task[None] | None = None
+        self._number = 0
         self._last: Event | None = None
         self._sources = SourcesAtWork(runtime, lambda: self.running)
         self._waiting = Waiting(runtime, around or Surroundings())
@@ -99,6 +100,7 @@ class Worker:
             # The cycle makes what is missing itself; twice at once would take twice the memory.
             self._preparing.cancel()
             self._preparing = None
+        self._number = number
         self._task = asyncio.create_task(self._run(), name=f"cycle-{number}")
         return number
 
@@ -143,7 +145,6 @@ class Worker:
         """What the worker is doing, as JSON: `waiting` says why it starts nothing, in words."""
         next_run = self._timetable.next()
         running = self.running
-        unfinished = self._runtime.store.cycles.unfinished() if running else None
         event = self._last if running else None
         progress = {"stage": event.stage.value, "done": event.done, "total": event.total,
                     "text": event.text} if event else None  # fmt: skip
@@ -151,7 +152,8 @@ class Worker:
         return {
             "schedule": in_words(self._runtime.settings.schedule),
             "next": next_run.isoformat() if next_run else None,
-            "running": unfinished.number if unfinished else None,
+            # From the moment that it was begun: it has no record yet then.
+            "running": self._number if running else None,
             "progress": progress,
             "waiting": wait.why if wait else None,
             "waiting_until": wait.until.isoformat() if wait and wait.until else None,
