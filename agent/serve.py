@@ -102,8 +102,10 @@ class EngineProcess:
                 stderr=subprocess.STDOUT,
                 env=environment,
                 cwd=self.socket.parent,
-                # Its own group: Ctrl-C must reach us first, and a kill must reach all of it.
-                start_new_session=True,
+                # Its own group: Ctrl-C must reach us first, and a kill must reach all of it. No
+                # session of its own: Linux shares the cores out by session, and an engine in
+                # another one is no longer behind us by its niceness.
+                process_group=0,
             )
 
     def alive(self) -> bool:

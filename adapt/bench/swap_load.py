@@ -65,7 +65,7 @@ class Clients:
         self._child = await asyncio.create_subprocess_exec(
             sys.executable, "-P", __file__, stdin=asyncio.subprocess.PIPE,
             # Ctrl-C is for the benchmark, which lets the requests under way end.
-            start_new_session=True,
+            process_group=0,
         )  # fmt: skip
         assert self._child.stdin is not None
         self._child.stdin.write(json.dumps(self._plan).encode() + b"\n")

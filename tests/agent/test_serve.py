@@ -23,6 +23,7 @@ from agent.serve import EngineProcess, private_directory, socket_path
 from agent.serve_command import Command, vllm_command
 from agent.serve_model import check_model_dir, has_nvidia_gpu
 from agent.serve_supervisor import Supervisor
+from agent.serve_watch import NICENESS
 from store.errors import BusyError, EngineUnavailable, ModelError
 
 STUB = Path(__file__).parents[1] / "stub_engine.py"
@@ -85,6 +86,23 @@ def test_start_answers_and_stop_leaves_nothing(make: Make) -> None:
     process.stop()
     process.stop()
     assert not process.alive() and ends(child) and not process.socket.exists()
+
+
+def test_a_running_engine_is_behind_us_by_its_niceness(make: Make) -> None:
+    """In our session, as niceness counts within one alone where Linux groups tasks by session; in
+    a group of its own, as Ctrl-C is for us."""
+    process = make()
+
+    async def work() -> None:
+        process.start()
+        await process.wait_healthy()
+        engine = grandchild(process)
+        assert os.getsid(engine) == os.getsid(0)
+        assert os.getpgid(engine) == process.pid != os.getpgid(0)
+        ours = os.getpriority(os.PRIO_PROCESS, 0)
+        assert os.getpriority(os.PRIO_PROCESS, engine) == min(19, ours + NICENESS)
+
+    run(work())
 
 
 def test_a_server_that_ignores_sigterm_is_killed_after_the_bound(make: Make) -> None:
