@@ -31,6 +31,7 @@ from agent.history import USUAL
 from agent.runs import Agent
 from agent.serve import EngineProcess
 from agent.state import Token
+from store.records import Episode
 from tools.calculate import Calculate
 from tools.registry import Registry
 from tools.virtual import Sessions, virtual_tools
@@ -40,6 +41,8 @@ from tools.virtual_api.tasks import TaskWriter
 TASKS, FACTS = 40, 40
 """Questions of each kind: one call, several calls, none."""
 LAG_S = 0.01
+BATCHES = (1, 3, 8, 16)
+"""So many times at once an empty answer is asked for again."""
 
 
 @dataclass(frozen=True)
@@ -72,20 +75,28 @@ class Served:
         return Swap(begin, time.monotonic(), swapped)
 
     async def spoilt(self, empty: Sequence[Answer]) -> list[str]:
-        """Of answers without text those that have some when asked again, after all swaps: the same
-        version, the same conversation."""
+        """Of answers without text those that always have some when asked again, after all swaps:
+        the same version, the same conversation."""
         found = []
         for answer in empty:
             episode = self.runtime.store.episodes.get(answer.episode)
             await self.runtime.swap.promote(answer.version)
             last = episode.steps >= self.agent.settings.max_steps
             settings = self.agent.settings.model_copy(update={"max_steps": 1 if last else 2})
-            again = Agent(self.runtime.engine, settings).stream(
-                episode.messages[:-1], self.registry, answer.version
-            )
-            # Streamed, as it was then: vLLM's parser of streams drops what it cannot read.
-            said = "".join([event.text async for event in again if isinstance(event, Token)])
-            if said.strip():
+            again = Agent(self.runtime.engine, settings)
+
+            async def said(again: Agent = again, episode: Episode = episode) -> str:
+                # Streamed, as it was then: vLLM's parser of streams drops what it cannot read.
+                events = again.stream(episode.messages[:-1], self.registry, episode.version)
+                return "".join([event.text async for event in events if isinstance(event, Token)])
+
+            # Alone, and in batches: other numbers of rows round otherwise, and of two tokens that
+            # are as probable the other one is chosen.
+            for together in BATCHES:
+                texts = await asyncio.gather(*(said() for _ in range(together)))
+                if not all(text.strip() for text in texts):
+                    break
+            else:
                 found.append(f"{answer.question}: an empty answer of {answer.version}")
         return found
 
