@@ -4,8 +4,9 @@ What does not answer is EngineUnavailable, what answers with an error is EngineR
 request but the health check; `agent.engine` says what is asked.
 """
 
-from collections.abc import AsyncGenerator, Iterator
-from contextlib import contextmanager
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -24,6 +25,8 @@ eight times as much of the processor as none, and a third of the engine's throug
 IDLE_S = 5.0
 """How long an unused connection is kept. The engine keeps it far longer (agent.serve_command): were
 both to let go at once, a request on it would be lost."""
+END_S = 1.0
+"""How long the end of a stream is waited for after its last event."""
 
 
 class Connection:
@@ -105,11 +108,13 @@ class Connection:
             async with self._http.stream("POST", self._below(path), json=body) as response:
                 if response.status_code >= 300:
                     raise self._refusal(path, response.status_code, await response.aread())
-                async for line in response.aiter_lines():
+                lines = response.aiter_lines()
+                async for line in lines:
                     if not line.startswith("data:"):
                         continue
                     data = line.removeprefix("data:").strip()
                     if data == "[DONE]":
+                        await _drained(lines)
                         return
                     with reading(path):
                         chunk: Chunk = read_json(data.encode())
@@ -151,3 +156,11 @@ class Connection:
             f"{self.place} refused {self._below(path)} ({status}): {said}",
             self._remote.hint(status), status,
         )  # fmt: skip
+
+
+async def _drained(lines: AsyncIterator[str]) -> None:
+    """Read a body to its end: a connection that is left before that cannot be used again."""
+    with suppress(TimeoutError, httpx.HTTPError):
+        async with asyncio.timeout(END_S):
+            async for _ in lines:
+                pass

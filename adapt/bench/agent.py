@@ -27,7 +27,7 @@ from adapt.bench.agent_figures import (
     Turn,
     interval,
     median,
-    over,
+    own,
     rows,
 )
 from adapt.bench.agent_sides import CreateAgent, Deployed, Direct, Ours, Side, Took
@@ -49,7 +49,7 @@ FEWEST = 4
 STREAMS = 200
 HOLD_S = 12.0
 THREADS = 300
-OVER_MS = 5.0
+OWN_MS = 5.0
 """Most that the agent may take per call of the model, in the median."""
 
 
@@ -166,11 +166,11 @@ def aims(turns: Sequence[Turn], held: Sequence[dict[str, Any]]) -> list[dict[str
     for stream in (False, True):
         chosen = [turn for turn in turns if turn.stream == stream]
         kind = "streamed" if stream else "whole"
-        for way in (OURS, DEPLOYED):
-            samples = over(chosen, way)
-            made.append(_aim(f"{way}, {kind}: ms over a direct call", OVER_MS, samples))
-        samples = over(chosen, OURS, THEIRS)
-        made.append(_aim(f"{OURS}, {kind}: ms over create_agent", 0.0, samples))
+        # What the agent takes outside its requests: the same request to the engine takes longer or
+        # shorter by more than is asked for here. `rows` has the whole difference as well.
+        ours, theirs = own(chosen, OURS), own(chosen, THEIRS)
+        made.append(_aim(f"{OURS}, {kind}: ms of its own", OWN_MS, ours))
+        made.append(_aim(f"{OURS}, {kind}: ms over create_agent's", 0.0, ours - theirs))
     for one in held:
         # vLLM on two cores is asked by all at once and answers some at a time; of the fake engine,
         # whose words are slow, all streams have begun and none has ended at one moment.

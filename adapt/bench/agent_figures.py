@@ -40,11 +40,11 @@ def rows(turns: Sequence[Turn]) -> list[dict[str, Any]]:
         for way in (OURS, DEPLOYED, THEIRS):
             if not all(way in turn.took for turn in chosen) or not chosen:
                 continue
-            own = _own(chosen, way)
+            alone = own(chosen, way)
             made.append(
                 {"way": way, "answers": "streamed" if stream else "whole", "runs": len(chosen)}
                 | _told("over_ms", over(chosen, way))
-                | (_told("own_ms", own) if own.size else {})
+                | (_told("own_ms", alone) if alone.size else {})
                 | (_told("first_ms", _first(chosen, way)) if stream else {})
             )
     return made
@@ -55,7 +55,7 @@ def over(turns: Sequence[Turn], way: str, base: str = DIRECT) -> Floats:
     return _floats((t.took[way].total - t.took[base].total) / t.calls for t in turns)
 
 
-def _own(turns: Sequence[Turn], way: str) -> Floats:
+def own(turns: Sequence[Turn], way: str) -> Floats:
     """What a run took outside its requests to the engine, ms per call of the model."""
     timed = [t for t in turns if t.took[way].spans]
     return _floats((t.took[way].total - t.took[way].engine) / t.calls for t in timed)

@@ -202,3 +202,55 @@ def test_a_dead_engine_can_come_back() -> None:
     assert run(engine.health()) is False
     fake.down = False
     assert run(engine.health()) is True
+
+
+EVENTS = (
+    b'data: {"model": "base", "choices": [{"delta": {"content": "a"}, "finish_reason": "stop"}]}'
+    b"\n\ndata: [DONE]\n\n"
+)
+
+
+class Wire:
+    """A server on a Unix socket that answers each request with one stream, and counts what
+    connects; with `ends` false it leaves the body open."""
+
+    def __init__(self, *, ends: bool) -> None:
+        self.ends, self.connections = ends, 0
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        while head := await self._head(reader):
+            length = next(x for x in head.lower().split(b"\r\n") if b"content-length" in x)
+            await reader.readexactly(int(length.split(b":")[1]))
+            writer.write(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")
+            writer.write(b"%x\r\n%s\r\n" % (len(EVENTS), EVENTS))
+            if self.ends:
+                await asyncio.sleep(0.05)
+                writer.write(b"0\r\n\r\n")
+        writer.close()
+
+    async def _head(self, reader: asyncio.StreamReader) -> bytes:
+        try:
+            return await reader.readuntil(b"\r\n\r\n")
+        except asyncio.IncompleteReadError:
+            return b""
+
+
+@pytest.mark.parametrize(("ends", "connections"), [(True, 1), (False, 2)])
+def test_a_connection_serves_the_next_stream_unless_the_last_one_does_not_end(
+    tmp_path: Path, ends: bool, connections: int
+) -> None:
+    """The body ends after its last event, and a little later at times."""
+    wire = Wire(ends=ends)
+
+    async def work() -> list[Any]:
+        socket = tmp_path / "s"
+        server = await asyncio.start_unix_server(wire.serve, socket)
+        async with server, Engine(socket) as engine:
+            return [
+                [piece async for piece in engine.chat_stream("base", USER, None, max_tokens=8)][-1]
+                for _ in range(2)
+            ]
+
+    assert [reply.content for reply in run(work())] == ["a", "a"]
+    assert wire.connections == connections
