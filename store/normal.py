@@ -80,13 +80,13 @@ def new_document(
     )
 
 
-def language_of(text: str) -> str | None:
-    """ISO 639-1 code of the language, None where it cannot be told."""
+def language_of(text: str, least: float = _SURE) -> str | None:
+    """ISO 639-1 code of the language, None where it is less probable than `least`."""
     text = text[:_LANGUAGE_CHARS]
     if sum(map(str.isalpha, text)) < _LETTERS:
         return None
     code, sure = _identifier().classify(text)
-    return code if sure >= _SURE and len(code) == 2 else None
+    return code if sure >= least and len(code) == 2 else None
 
 
 @cache

@@ -4,14 +4,13 @@ It judges wording alone; what is hidden or encoded is dug out by screen_hidden a
 which ask here how much an order it is. Called by adapt.gather.screening.
 """
 
-import re
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from adapt.gather.screen_answers import ANSWERS, TIGHT
 from adapt.gather.screen_phrases import NAMED, ORDERS
-from adapt.gather.screen_text import Part, at, excerpt
+from adapt.gather.screen_text import Part, at, excerpt, joined
 from adapt.gather.screen_tongues import PATTERNS, SYSTEM_PROMPT
 from adapt.gather.screen_words import Phrase
 from store.source_records import Finding
@@ -29,9 +28,6 @@ _FIRM = 0.7
 _TOGETHER = 2
 """Sentences after one that count as standing together with it."""
 _ALL: tuple[Phrase, ...] = (*ORDERS, *ANSWERS)
-_HYPHEN = re.compile(r"(?<=\w)-\s*\n\s*")
-_NUMBERED = re.compile(r"^\s*\d+[.)]\s+", re.M)
-_BETWEEN = re.compile(r"[\s#/*|>+\"'`_=;\\{}()\[\]-]+")
 _WHY = {
     "override": "tells a model to set its instructions aside",
     "addressed": "speaks to a model, not to a reader",
@@ -87,17 +83,16 @@ def reasons(aims: Iterable[str]) -> str:
 def weigh(part: Part) -> Weighed | None:
     """The strongest order in a part, None where there is none."""
     found = [_together(part.sentences, _ALL)]
-    whole = _BETWEEN.sub(" ", _NUMBERED.sub("", _HYPHEN.sub("", part.folded)))
-    joined = [s for s in re.split(r"[.!?。！？]", whole) if s.strip()]
+    lines = joined(part.folded)
     strong = [phrase for phrase in _ALL if phrase.weight >= _FIRM]
     # An order whose words stand on lines, in cells or in comments of their own.
-    found.append(_together(joined, strong))
+    found.append(_together(lines, strong))
     if part.leet != part.folded:
         found.append(_together([" ".join(part.leet.split())], strong))
     for read in (part.tight, part.tight[::-1]):
         if match := TIGHT.search(read):
             found.append(Weighed(HOLD, ("override",), match[0]))
-    found.append(_tongues("\n".join(joined)))
+    found.append(_tongues("\n".join(lines)))
     return max((f for f in found if f), key=lambda f: f.weight, default=None)
 
 

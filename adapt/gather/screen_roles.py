@@ -41,14 +41,15 @@ _JSON_TURN = re.compile(
     r"assistant|user|tool)",
     re.IGNORECASE,
 )
+_CALLED = r"[\"'](?:name|tool|tool_?name|function|function_?name|action|recipient_name)[\"']"
+_GIVEN = r"[\"'](?:arguments|parameters|args|kwargs|params|input|tool_?input|action_?input)[\"']"
 _CALL = re.compile(
     r"</?(?:tool_?calls?|function_?calls?|tool_?responses?|tool_?results?|function_?results?|"
-    r"tool_?use|invoke|"
-    r"functions?|"
-    r"antml:\w+)(?:\s+\w+=[\"'][^>]*)?>|\[TOOL_CALLS\]|[\"']tool_calls[\"']\s*:|"
-    r"[\"']function_call[\"']\s*:|"
-    r"[\"']name[\"']\s*:\s*[\"'][\w.-]+[\"']\s*,\s*[\"'](?:arguments|parameters|"
-    r"input)[\"']\s*:\s*[\"{]|"
+    r"tool_?use|tool_?name|tool_?input|invoke|functions?|antml:\w+)(?:\s+\w+=[\"'][^>]*)?>|"
+    r"<(?:function|parameter|tool)=[\w.\"'-]+>|\[/?TOOL_CALLS?\]|functools\[\s*\{|"
+    r"✿(?:FUNCTION|ARGS|RESULT|RETURN)✿|^\s*```tool_\w+|\bto=functions\.\w|"
+    r"[\"'](?:tool_calls|function_call|tool_use)[\"']\s*[:,]|"
+    rf"{_CALLED}\s*:\s*[\"'][\w.-]+[\"']\s*,\s*{_GIVEN}\s*:\s*[\"{{\[]|"
     r"^\s*(?:Action|Tool)\s*:\s*\S+[^\n]*\n+\s*(?:Action|Tool)[ _]Input\s*:|"
     r"^\s*(?:Observation|Thought)\s*:[^\n]*\n(?:[^\n]*\n){0,3}?\s*(?:Action|Final Answer|"
     r"Thought)\s*:",

@@ -26,6 +26,9 @@ _LEET = str.maketrans("013457@$!|", "oieastasil")
 _WORD_MIXED = re.compile(r"[^\W_]*\d[^\W_]*|\S*[@$!|]\S*")
 _SENTENCE = re.compile(r"(?<=[.!?;。！？؟।])\s+|\n\s*\n|\n(?=\s*(?:[-*#>|]|\d+[.)]))")
 _SPLIT_NAME = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|[_\-./]+")
+_HYPHEN = re.compile(r"(?<=\w)-\s*\n\s*")
+_NUMBERED = re.compile(r"^\s*\d+[.)]\s+", re.M)
+_BETWEEN = re.compile(r"[\s#/*|>+\"'`_=;\\{}()\[\]-]+")
 _MOSTLY = 0.6
 """Share of Latin letters from which a text is Latin."""
 _NAMES = {"name", "tool_name", "category_name", "enum"}
@@ -94,7 +97,12 @@ def _leaves(value: Any, place: str) -> Iterator[Part]:
             yield from _leaves(each, f"{place}[{number}]")
     elif isinstance(value, str):
         named = re.split(r"[.\[]", place)[-1] in _NAMES
-        yield Part(place, " ".join(_SPLIT_NAME.split(value)) if named else value, named)
+        yield name_part(place, value) if named else Part(place, value)
+
+
+def name_part(place: str, name: str) -> Part:
+    """A name as its words."""
+    return Part(place, " ".join(_SPLIT_NAME.split(name)), name=True)
 
 
 def fold(text: str) -> str:
@@ -120,6 +128,12 @@ def fold(text: str) -> str:
         return other if mixed and other.isascii() else word
 
     return re.sub(r"[^\W\d_]+", turned, text)
+
+
+def joined(folded: str) -> list[str]:
+    """Sentences of a folded text whose words may stand on lines, in cells or in comments."""
+    whole = _BETWEEN.sub(" ", _NUMBERED.sub("", _HYPHEN.sub("", folded)))
+    return [s.strip() for s in re.split(r"[.!?。！？]", whole) if s.strip()]
 
 
 def plain(text: str) -> str:

@@ -12,6 +12,7 @@ from adapt.gather import (
     screen_encoded,
     screen_hidden,
     screen_instructions,
+    screen_language,
     screen_meaning,
     screen_personal,
     screen_roles,
@@ -41,6 +42,7 @@ def screen(
     for document in documents:
         said = [*_untrusted(document, source, settings), *by_text(document)]
         if document.trust < settings.believed and not any(finding.hold for finding in said):
+            said += screen_language.find(document)
             said += screen_meaning.find(document, store.embedder)
         found[document.digest] = said
     store.claims.add({d.digest: (d.trust, _keys(d)) for d in documents})
