@@ -123,11 +123,12 @@ def _judges(lines: dict[str, list[Array]], real: Seen, shares: Sequence[float]) 
         np.hstack([line, around[rng.integers(len(around), size=len(line))]])
         for line in lines["harmless"]
     ]
-    size = around.shape[1]
-    return [
-        _judge(*([v[:, :wide] for v in given] for given in (hostile, plain, own)), shares)
-        for wide in (own[0].shape[1] - size, own[0].shape[1])
-    ]
+    all_of = own[0].shape[1]
+    judges = []
+    for wide in (all_of - around.shape[1], all_of):
+        said, meant, real_rows = ([v[:, :wide] for v in given] for given in (hostile, plain, own))
+        judges.append(_judge(said, meant, real_rows, shares))
+    return judges
 
 
 def _judge(
@@ -150,7 +151,7 @@ def _judge(
 
 def _put(rng: np.random.Generator, line: Array, into: Sequence[Array]) -> Array:
     """A line as it is seen within one of the documents, drawn."""
-    carrier = into[rng.integers(len(into))]
+    carrier = into[int(rng.integers(len(into)))]
     return seen_in_context(np.concatenate([line, carrier]))[: len(line)]
 
 
