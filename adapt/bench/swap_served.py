@@ -97,7 +97,10 @@ class Served:
                 if not all(text.strip() for text in texts):
                     break
             else:
-                found.append(f"{answer.question}: an empty answer of {answer.version}")
+                found.append(
+                    f"{answer.question}: an empty answer of {answer.version} "
+                    f"({episode.tokens} tokens)"
+                )
         return found
 
     def live_since(self) -> list[tuple[float, str]]:
