@@ -59,7 +59,9 @@ class Home:
     def create(self) -> None:
         """Make the folders that are missing. Raises ConfigError when that cannot be done."""
         try:
-            for folder in (self.path, self.artifacts, self.chroma, self.logs, self.cycles):
+            # Conversations are in it: a new home is its owner's alone, whatever the umask.
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for folder in (self.artifacts, self.chroma, self.logs, self.cycles):
                 folder.mkdir(parents=True, exist_ok=True)
             self.run.mkdir(mode=0o700, exist_ok=True)
             # An older or looser umask must not leave the sockets open to other users.

@@ -102,6 +102,8 @@ def test_what_is_said_of_a_wrong_name_folder_and_number(run: Run, home: Path) ->
         (("source", "remove", "x"), "no source named 'x'", "perennial source add"),
         (("versions", "show", "v9"), "no version 'v9'", "v0-bbbbbb"),
         (("versions", "verify", "v9"), "no version 'v9'", "v0-bbbbbb"),
+        # Without an engine that would be started to be told it.
+        (("versions", "promote", "v9"), "no version 'v9'", "v0-bbbbbb"),
         (("cycles", "show", "3"), "no cycle 3", "none yet"),
         (("eval", "run", "nonsense"), "no suite 'nonsense'", "perennial eval list"),
     ]:

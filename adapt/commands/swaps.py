@@ -54,6 +54,8 @@ async def _probed(settings: Settings, version: Version) -> float | None:
 
 def promote(options: Options, name: str) -> int:
     """Make a version live."""
+    with options.read_store() as store:
+        store.versions.get(name)  # an engine takes half a minute to start, to say the same
     return _swap(
         options,
         lambda running: running.promote(name),

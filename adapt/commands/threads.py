@@ -94,7 +94,8 @@ def _owner(names: dict[str, str], key: str) -> str:
     for id, name in names.items():
         if key in (id, name):
             return id
-    raise NotFoundError(f"there is no key {key!r}", f"there are: {', '.join(names.values())}")
+    there = f"there are: {', '.join(names.values())}" if names else "see: perennial key create"
+    raise NotFoundError(f"there is no key {key!r}", there)
 
 
 def _told(thread: Thread) -> dict[str, Any]:

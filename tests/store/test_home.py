@@ -28,6 +28,7 @@ def test_create_makes_the_folders_and_keeps_run_private(tmp_path: Path) -> None:
     home.create()
     assert stat.S_IMODE(home.run.stat().st_mode) == 0o700
     assert all(p.is_dir() for p in (home.artifacts, home.chroma, home.logs, home.cycles))
+    assert stat.S_IMODE(home.path.stat().st_mode) == 0o700
     assert home.database.name == "perennial.db"
     assert home.threads_database.name == "threads.db"
 
