@@ -157,4 +157,6 @@ def _invalid(first: Mapping[str, Any]) -> ApiError:
         path = ".".join(filter(None, (path, first["ctx"]["discriminator"].strip("'"))))
     if first["type"] == "extra_forbidden":
         said = "there is no such field"
+    if first["type"] == "not_supported":
+        return ApiError(400, said, param=first["ctx"]["field"])
     return ApiError(400, f"{path}: {said}" if path else said, param=sayable(path) or None)

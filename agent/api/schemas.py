@@ -9,6 +9,7 @@ import re
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from agent.api.formats import ResponseFormat, for_engine
 from agent.api.messages import ChatMessage
@@ -96,7 +97,8 @@ class ChatRequest(BaseModel):
         for name, (why, harmless) in _REFUSED.items():
             value = body.get(name)
             if value is not None and value not in harmless:
-                raise ValueError(f"{name} is not supported: {why}")
+                said = {"field": name, "why": why}
+                raise PydanticCustomError("not_supported", "{field} is not supported: {why}", said)
         return {name: value for name, value in body.items() if name not in _REFUSED}
 
     def thread(self, header: str | None) -> str | None:

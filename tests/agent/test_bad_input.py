@@ -107,6 +107,7 @@ def test_what_cannot_be_honoured_is_refused_and_not_ignored(state: AppState, fie
     response = chat(state, **{field: ["x"]})
     assert response.status_code == 400
     assert f"{field} is not supported" in error(response)["message"]
+    assert error(response)["param"] == field
 
 
 def test_what_changes_no_answer_is_passed_over(state: AppState) -> None:
