@@ -1,7 +1,7 @@
 """Sentences in another language than the document around them, from whom is not fully trusted.
 
 The readers of a page in one language do not read a sentence in another; a model does. The rules
-know few wordings in other languages than English, and the classifier of meanings none, so what
+know few wordings in other languages than English, and the networks of screen_meaning none, so what
 they cannot read is kept for a person. Called by adapt.gather.screening.
 """
 
@@ -9,7 +9,7 @@ import re
 import unicodedata
 from collections.abc import Iterator
 
-from adapt.gather.screen_text import at, excerpt, parts_of
+from adapt.gather.screen_text import at, excerpt, read_of
 from store.normal import language_of
 from store.records import Document
 from store.source_records import Finding
@@ -27,7 +27,7 @@ _SURE = 0.95
 
 def find(document: Document) -> Iterator[Finding]:
     """The first sentence in another language than the document's, at most one."""
-    parts = [part for part in parts_of(document) if not part.name]
+    parts = [part for part in read_of(document) if not part.name]
     foreign = _foreign("".join(part.text for part in parts))
     for part in parts:
         for sentence in _SENTENCE.split(part.text):

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from adapt.gather.screen_network import Array, Network, load_networks
-from adapt.gather.screen_text import Part, at, excerpt, joined, parts_of
+from adapt.gather.screen_text import Part, at, excerpt, joined, read_of
 from store.embeddings import Embedder, MiniLmEmbedder
 from store.records import Document
 from store.source_records import Finding
@@ -27,6 +27,8 @@ LEAST_WORDS = 4
 """A sentence of fewer words says too little to be judged alone."""
 LEAST_NAME = 2
 """The same of a name's words."""
+BLOCK = 256
+"""Texts that are worked on at once."""
 ALONE = (0.35, 0.5)
 """How alike a text counts as to the rest where there is none: as most are."""
 
@@ -55,12 +57,6 @@ def judge() -> Judge:
 def embedder() -> MiniLmEmbedder:
     """The one that the weights belong to."""
     return MiniLmEmbedder()
-
-
-def read_of(document: Document) -> list[Part]:
-    """The parts that are judged: an API's texts one by one, and not all of them as one."""
-    parts = parts_of(document)
-    return parts[:-1] if document.kind == "api" else parts
 
 
 def sentences_of(parts: Sequence[Part]) -> Iterator[tuple[str, str]]:
@@ -97,14 +93,23 @@ def seen_in_context(vectors: Array) -> Array:
         return np.concatenate([vectors, np.tile(ALONE, (len(vectors), 1))], axis=1)
     others = vectors.sum(axis=0) - vectors
     others /= np.linalg.norm(others, axis=1, keepdims=True) + 1e-9
-    # Less two: nothing counts as near to itself.
-    pairs = vectors @ vectors.T - 2 * np.eye(len(vectors))
-    return np.column_stack([vectors, (vectors * others).sum(axis=1), pairs.max(axis=1)])
+    nearest = np.empty(len(vectors))
+    # In blocks: all pairs of a book's sentences at once are gigabytes.
+    for start in range(0, len(vectors), BLOCK):
+        pairs = vectors[start : start + BLOCK] @ vectors.T
+        rows = np.arange(len(pairs))
+        pairs[rows, start + rows] = -1.0  # nothing counts as near to itself
+        nearest[start : start + BLOCK] = pairs.max(axis=1)
+    return np.column_stack([vectors, (vectors * others).sum(axis=1), nearest])
 
 
 def embedded(texts: Sequence[str], model: Embedder) -> Array:
     """Their vectors, [texts, 384]."""
-    return np.array(model.embed(list(texts)), dtype=np.float64).reshape(-1, 384)
+    found = np.empty((len(texts), 384))
+    # In blocks, for the same reason: as lists of numbers vectors take ten times the room.
+    for start in range(0, len(texts), BLOCK):
+        found[start : start + BLOCK] = model.embed(texts[start : start + BLOCK])
+    return found
 
 
 def find(document: Document, known: Embedder | None = None) -> Iterator[Finding]:

@@ -85,6 +85,12 @@ def parts_of(document: Document) -> list[Part]:
     return [*parts, Part("", document.text)]
 
 
+def read_of(document: Document) -> list[Part]:
+    """The parts without the last of an API, which is all of them as one."""
+    parts = parts_of(document)
+    return parts[:-1] if document.kind == "api" and len(parts) > 1 else parts
+
+
 def _leaves(value: Any, place: str) -> Iterator[Part]:
     """The texts of a JSON value; the words of a name are told apart, as they are for a model."""
     if isinstance(value, dict):

@@ -7,6 +7,7 @@ document is held is chosen on documents that a fold's fit did not see. Nothing o
 read. Called by adapt.commands.reproduce_screening.
 """
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,12 +21,11 @@ from adapt.gather.screen_meaning import (
     embedded,
     embedder,
     names_of,
-    read_of,
     seen_in_context,
     sentences_of,
 )
 from adapt.gather.screen_network import SCALE, Array, Network, save_networks
-from adapt.gather.screen_text import Part, name_part
+from adapt.gather.screen_text import Part, name_part, read_of
 from adapt.reproduce.screening_hostile import phrases, phrases_in
 from adapt.reproduce.screening_real import real_documents
 
@@ -177,7 +177,7 @@ def _fit(hostile: Sequence[Array], harmless: Sequence[Array]) -> Network:
     inner, out = torch.nn.Linear(x.shape[1], HIDDEN), torch.nn.Linear(HIDDEN, 1)
     model = torch.nn.Sequential(inner, torch.nn.ReLU(), torch.nn.Dropout(DROPOUT), out)
     optimizer = torch.optim.AdamW(model.parameters(), lr=RATE, weight_decay=DECAY)
-    batches = len(torch.arange(len(x)).split(BATCH))
+    batches = math.ceil(len(x) / BATCH)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=EPOCHS * batches)
     for _ in range(EPOCHS):
         for rows in torch.randperm(len(x)).split(BATCH):
