@@ -19,10 +19,8 @@ from agent.history import Wire
 from agent.memory import View
 from agent.state import AgentState, RunContext, Token, tool_message
 from agent.telemetry.calls import model_call
+from agent.unread_calls import CALL_MARK, UNREAD, Shown
 from store.errors import EngineError, EngineRefused
-
-CALL_MARK = "<tool_call>"
-"""What the engine's parser leaves in the text of a call that it could not read."""
 
 Next = Literal["model", "tools", "__end__"]
 
@@ -44,6 +42,9 @@ async def call_model(state: AgentState, runtime: Runtime[RunContext]) -> Command
     trace.add(reply)
     said: Wire = {"id": _message_id(run), "role": "assistant", "content": reply.content}
     if last or not run.tools:
+        if CALL_MARK in reply.content and _hides_calls(run):
+            trace.malformed += 1
+            said["content"] = _without_call(run, reply.content, runtime.stream_writer)
         # A call that nobody may make must not stay behind: it would lack its result for ever.
         return Command(update=_update(run, said), goto="__end__")
     if reply.tool_calls:
@@ -117,13 +118,34 @@ async def _streamed(
         run.model, messages, tools, max_tokens=run.max_tokens, **sampling
     )
     piece: Any = None
+    shown = Shown() if _hides_calls(run) else None
     async with aclosing(pieces):
         async for piece in pieces:
-            if not isinstance(piece, Reply) and piece.text:
-                wrote()
-                write(Token(piece.text, message=_message_id(run)))
+            if isinstance(piece, Reply) or not piece.text:
+                continue
+            wrote()
+            if text := shown.feed(piece.text) if shown else piece.text:
+                write(Token(text, message=_message_id(run)))
+    if shown and (text := shown.rest()):
+        write(Token(text, message=_message_id(run)))
     # The engine's client ends every stream that did not fail with the whole reply.
     return cast(Reply, piece)
+
+
+def _hides_calls(run: RunContext) -> bool:
+    """Whether the mark of a call in the text is a call: where tools were never offered, or a form
+    is prescribed, it is text like any other."""
+    return bool(run.tools) and not run.answer_format
+
+
+def _without_call(run: RunContext, content: str, write: StreamWriter) -> str:
+    """The answer beside a call that could not be read, in place of nothing a word about it."""
+    said = content.partition(CALL_MARK)[0]
+    if said.strip():
+        return said
+    if run.streaming:
+        write(Token(UNREAD, message=_message_id(run)))
+    return said + UNREAD
 
 
 def _update(run: RunContext, *messages: Wire) -> dict[str, Any]:

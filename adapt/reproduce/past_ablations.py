@@ -84,10 +84,10 @@ def _on_theta_rl(study: "PastStudy", part: ToolPart, name: str, seed: int) -> nn
 def _source(study: "PastStudy") -> Learned:
     """theta_SFT of the last round that the vector was learned on, made again by its card.
 
-    Of a sum of vectors that of the first.
+    Of a sum of vectors, which may be sums themselves, that of the first.
     """
     recipe, rounds = study.record.recipe, study.record.rounds
-    if "sum" in recipe:
+    while "sum" in recipe:
         recipe = recipe["sum"][0]["recipe"]
     part = tool_parts(study.catalogue, recipe["categories"], rounds)[-1]
     place = replace(study.place, seed=recipe["grpo"]["seed"])

@@ -3,7 +3,7 @@
 The one place where an exception becomes a status. Installed by `agent.api.app`.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from fastapi import FastAPI, Request
@@ -12,6 +12,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
+from agent.api.complaints import complaint_of
 from agent.api.text import sayable
 from agent.engine_errors import too_long
 from store.errors import (
@@ -30,8 +31,6 @@ RETRY_AFTER_S = 2
 
 _UNREAD = "the body is not JSON in UTF-8"
 """FastAPI's only 400 of its own."""
-_PLACES = ("body", "query", "path", "header")
-_ROLES = ("system", "developer", "user", "assistant", "tool")
 MEANINGS = {
     400: "A request that is malformed, or that cannot be honoured",
     401: "The key is missing or wrong",
@@ -121,8 +120,9 @@ def install(app: FastAPI) -> None:
         return api_error(error).response()
 
     @app.exception_handler(RequestValidationError)
-    async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
-        return _invalid(error.errors()[0]).response()
+    async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+        said = complaint_of(error.errors(), request.headers.get("content-type"))
+        return ApiError(400, said.message, param=said.param).response()
 
     @app.exception_handler(Exception)
     async def unforeseen(_: Request, error: Exception) -> JSONResponse:
@@ -131,32 +131,13 @@ def install(app: FastAPI) -> None:
         return ApiError(500, words, kind="server_error").response()
 
     @app.exception_handler(HTTPException)
-    async def http(_: Request, error: HTTPException) -> JSONResponse:
-        words = _UNREAD if error.status_code == 400 else str(error.detail)
+    async def http(request: Request, error: HTTPException) -> JSONResponse:
+        words, headers = str(error.detail), error.headers or {}
+        asked = f"{request.method} {request.url.path}"
+        if error.status_code == 400:
+            words = _UNREAD
+        elif (error.status_code, words) == (404, "Not Found"):
+            words = f"there is no {asked}; /openapi.json lists what there is"
+        elif error.status_code == 405:
+            words = f"there is no {asked}; this path takes {headers.get('Allow', 'other methods')}"
         return ApiError(error.status_code, words, headers=error.headers).response()
-
-
-def _named(places: Sequence[str | int]) -> Iterator[str]:
-    """Fields and indices alone: pydantic puts the branches of a union between them."""
-    before: str | int = ""
-    for place in places:
-        branch = isinstance(before, int) and place in _ROLES
-        if place not in _PLACES and not branch and "[" not in str(place):
-            yield str(place)
-        before = place
-
-
-def _invalid(first: Mapping[str, Any]) -> ApiError:
-    """The first complaint of pydantic: which field, and what is wrong with it."""
-    path = ".".join(_named(first["loc"]))
-    said = str(first["msg"]).removeprefix("Value error, ")
-    if first["type"] == "json_invalid":
-        return ApiError(400, f"the body is not JSON: {first.get('ctx', {}).get('error', said)}")
-    if first["type"].startswith("union_tag_"):
-        # The complaint is about the field that tells the branches apart.
-        path = ".".join(filter(None, (path, first["ctx"]["discriminator"].strip("'"))))
-    if first["type"] == "extra_forbidden":
-        said = "there is no such field"
-    if first["type"] == "not_supported":
-        return ApiError(400, said, param=first["ctx"]["field"])
-    return ApiError(400, f"{path}: {said}" if path else said, param=sayable(path) or None)

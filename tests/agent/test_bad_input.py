@@ -182,3 +182,53 @@ def test_a_client_that_leaves_ends_its_run(store: Store, fake: FakeVllm, stream:
             threading.Event().wait(0.01)
         assert state.agent.pinned() == set() and state.usage.under_way == 0
     assert store.episodes.list() == []
+
+
+@pytest.mark.parametrize(
+    ("content_type", "named"), [(None, "without a content type"), ("text/plain", "as text/plain")]
+)
+def test_a_body_of_another_content_type_is_told_of_the_header(
+    state: AppState, content_type: str | None, named: str
+) -> None:
+    async def work() -> httpx.Response:
+        async with client_of(state) as client:
+            headers = {"content-type": content_type} if content_type else {}
+            body = json.dumps({"model": "live", "messages": user("1+1")}).encode()
+            return await client.post(CHAT, content=body, headers=headers)
+
+    message = error(run(work()))["message"]
+    assert named in message and "Content-Type: application/json" in message
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ({"temperature": 9}, "temperature = 9: must be less than or equal to 2"),
+        ({"stop": ["x"] * 17}, "stop: List should have at most 16 items"),
+        ({"messages": [{"role": "usr"}]}, 'messages.0.role = "usr": must be one of system, '),
+        ({"messages": [{"role": "user"}]}, "messages.0.content: is missing"),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "image_url"}]}]},
+            "messages.0.content.0.type = \"image_url\": must be 'text'",
+        ),
+    ],
+)
+def test_a_bad_value_is_named_with_what_may_be_there(
+    state: AppState, body: Wire, message: str
+) -> None:
+    assert error(chat(state, **body))["message"].startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "message"),
+    [
+        ("GET", "/nowhere", "there is no GET /nowhere; "),
+        ("GET", CHAT, f"there is no GET {CHAT}; this path takes POST"),
+    ],
+)
+def test_what_is_not_there_is_named(state: AppState, method: str, path: str, message: str) -> None:
+    async def work() -> httpx.Response:
+        async with client_of(state) as client:
+            return await client.request(method, path)
+
+    assert error(run(work()))["message"].startswith(message)

@@ -16,11 +16,13 @@ from agent.prompts import SYSTEM
 from agent.runs import Agent, Options
 from agent.state import Done, RunResult, Token, ToolCalled, ToolReplied
 from agent.threads import open_threads
+from agent.unread_calls import UNREAD, Shown
 from store.embeddings import HashEmbedder
 from store.errors import ConfigError, EngineUnavailable, ToolFailed
 from store.records import Episode, Message
 from tools.base import CallContext, ToolSpec
 from tools.calculate import Calculate
+from tools.registry import Registry
 
 
 def agent_on(fake: FakeVllm, **settings: Any) -> Agent:
@@ -349,3 +351,62 @@ def test_tools_see_the_thread_they_are_called_in() -> None:
     run(agent.run(user("1+1"), registry_of(Spy()), "base"))
     assert seen[0] == "mine"
     assert len(set(seen)) == 3
+
+
+@pytest.mark.parametrize(
+    ("said", "answer"),
+    [
+        ('<tool_call>{"name": calc', UNREAD),
+        ('Four, I think. <tool_call>{"name": calc', "Four, I think. "),
+        ("1 < 2 and 3 <t 4", "1 < 2 and 3 <t 4"),
+        ("The end is <tool_ca", "The end is <tool_ca"),
+    ],
+)
+def test_a_call_that_could_not_be_read_is_in_no_answer_and_in_no_stream(
+    said: str, answer: str
+) -> None:
+    def mumbles(model: str, messages: list[Wire], tools: list[Wire]) -> Any:
+        return said
+
+    async def work() -> tuple[str, RunResult]:
+        agent = agent_on(FakeVllm(mumbles), max_steps=1)
+        events = [e async for e in agent.stream(user("2+2"), registry_of(), "base")]
+        shown = "".join(e.text for e in events if isinstance(e, Token))
+        return shown, await agent.run(user("2+2"), registry_of(), "base")
+
+    shown, whole = run(work())
+    assert (shown, whole.answer) == (answer, answer)
+    assert whole.malformed == ("<tool_call>" in said)
+
+
+@pytest.mark.parametrize(
+    "text", ["a <tool_call>{", "a <tool_c", "<<tool_call>", "<tool_<tool_call>x"]
+)
+def test_a_mark_that_comes_in_pieces_is_seen(text: str) -> None:
+    shown = Shown()
+    said = "".join(map(shown.feed, text)) + shown.rest()
+    assert said == text.partition("<tool_call>")[0]
+
+
+def test_what_was_streamed_before_a_call_is_asked_for_again_shows_no_call() -> None:
+    def mumbles(model: str, messages: list[Wire], tools: list[Wire]) -> Any:
+        return 'Well. <tool_call>{"name": calc' if len(messages) == 2 else "sorry"
+
+    async def work() -> str:
+        events = agent_on(FakeVllm(mumbles)).stream(user("x"), registry_of(), "base")
+        return "".join([e.text async for e in events if isinstance(e, Token)])
+
+    assert run(work()) == "Well. sorry"
+
+
+def test_without_tools_the_mark_of_a_call_is_text() -> None:
+    def quotes(model: str, messages: list[Wire], tools: list[Wire]) -> Any:
+        return "Hermes writes <tool_call> before a call."
+
+    async def work() -> tuple[str, str]:
+        agent = agent_on(FakeVllm(quotes))
+        events = [e async for e in agent.stream(user("x"), Registry(()), "base")]
+        shown = "".join(e.text for e in events if isinstance(e, Token))
+        return shown, (await agent.run(user("x"), Registry(()), "base")).answer
+
+    assert run(work()) == ("Hermes writes <tool_call> before a call.",) * 2

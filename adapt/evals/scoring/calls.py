@@ -13,7 +13,7 @@ from adapt.evals.items import Item
 from adapt.evals.scoring.call_text import MAX_CALLS, Called, calls_in, shallow
 from adapt.evals.scoring.marks import RIGHT, Mark, invalid, wrong
 from agent.engine import Reply
-from agent.nodes import CALL_MARK
+from agent.unread_calls import CALL_MARK
 from store.errors import ConfigError
 
 __all__ = ["RULES", "SCORERS", "Called", "brief", "calls_of", "f1_of", "mark_calls",

@@ -14,8 +14,8 @@ from typing import Any
 from adapt.evals.items import Item
 from adapt.evals.scoring.marks import RIGHT, Mark, invalid, wrong
 from agent.engine import Reply
-from agent.nodes import CALL_MARK
 from agent.state import RunResult
+from agent.unread_calls import CALL_MARK
 from tools.virtual_api.executor import Session
 from tools.virtual_api.tasks import Task, judge, refuses
 

@@ -16,7 +16,7 @@ from adapt.evals.toolbench.steps import Explorer, Path, Said, Speak, Trace, Worl
 from adapt.evals.toolbench.tree import run_tree
 from agent.engine import ToolCall
 from agent.history import Wire, to_wire
-from agent.nodes import CALL_MARK
+from agent.unread_calls import CALL_MARK
 from store.errors import ConfigError, EngineRefused
 
 SERVER = "tool_server"
