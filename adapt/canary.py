@@ -134,6 +134,12 @@ def _begin_watch(runtime: Runtime, name: str, *, after_canary: bool) -> None:
     store.trials.begin("watch", name, flip.previous, runs=settings.swap.watch_runs, alpha=alpha)
 
 
+def refuse_nothing(store: Store) -> None:
+    """StateError where `take_back` has neither a canary nor a version before."""
+    if all(trial.kind != "canary" for trial in store.trials.open()):
+        store.versions.to_roll_back()
+
+
 async def take_back(runtime: Runtime) -> dict[str, Any]:
     """What a person's roll back does: withdraw the canary if there is one, else go back to the
     version before. StateError when there is neither."""

@@ -43,6 +43,34 @@ async def consolidate(runtime: Runtime, notify: Notify) -> Version:
         return await alone(runtime.store.leases, place_of(runtime.home), work.run)
 
 
+def source_of(store: Store) -> Version:
+    """The version that is made whole: the live one, or that of which it was made just now.
+
+    StateError as `consolidate`.
+    """
+    live = store.versions.live()
+    if live is None:
+        raise StateError("no version is live yet", "begin with one: perennial up")
+    if live.kind == "merged" and live.parent is not None:
+        parent = store.versions.get(live.parent)
+        if _folder(store, parent).is_dir():
+            return parent
+    if live.kind != "adapter":
+        raise StateError(
+            f"{live.name} is whole weights already: no adapter is on it",
+            "consolidate when updates have been learned: perennial update",
+        )
+    if live.probe is None:
+        raise StageError(f"{live.name} has no probe", "make the version again")
+    if (cycle := store.cycles.unfinished()) is not None:
+        raise StateError(
+            f"update {cycle.number} was interrupted, and was begun on the present weights",
+            "let it end first: perennial update",
+        )
+    refuse_while_trying(store)
+    return live
+
+
 def told(version: Version) -> dict[str, Any]:
     """What came of a consolidation, as JSON."""
     return {"live": version.name, "previous": version.parent, "base_digest": version.base_digest}
@@ -57,8 +85,8 @@ class _Consolidation:
 
     async def run(self) -> Version:
         """All of it. The folder of the version says that it is not done, and goes last."""
-        source = self._source()
-        folder = _folder(self.runtime, source)
+        source = source_of(self.runtime.store)
+        folder = _folder(self.runtime.store, source)
         for other in folder.parent.glob("*"):
             # Of a version that is not live any more: whole weights that nobody will ask for.
             if other != folder:
@@ -79,30 +107,6 @@ class _Consolidation:
             self.notify(Event(CycleStage.ATTRIBUTE, "failed", text=str(error)))
         shutil.rmtree(folder)
         return self.runtime.store.versions.get(made.name)
-
-    def _source(self) -> Version:
-        """The version that is made whole: the live one, or that of which it was made just now."""
-        store = self.runtime.store
-        live = store.versions.live()
-        assert live is not None, "a runtime always has a live version"
-        if live.kind == "merged" and live.parent is not None:
-            parent = store.versions.get(live.parent)
-            if _folder(self.runtime, parent).is_dir():
-                return parent
-        if live.kind != "adapter":
-            raise StateError(
-                f"{live.name} is whole weights already: no adapter is on it",
-                "consolidate when updates have been learned: perennial update",
-            )
-        if live.probe is None:
-            raise StageError(f"{live.name} has no probe", "make the version again")
-        if (cycle := store.cycles.unfinished()) is not None:
-            raise StateError(
-                f"update {cycle.number} was interrupted, and was begun on the present weights",
-                "let it end first: perennial update",
-            )
-        refuse_while_trying(store)
-        return live
 
     async def _make(self, source: Version, folder: Path, facts: dict[str, Any]) -> Version:
         """Merge, compare, store. Nothing of it is left where it cannot be used."""
@@ -148,8 +152,8 @@ class _Consolidation:
         self.notify(Event(stage, "done", facts=facts, seconds=time.monotonic() - began))
 
 
-def _folder(runtime: Runtime, source: Version) -> Path:
-    return runtime.home.path / "merges" / source.name
+def _folder(store: Store, source: Version) -> Path:
+    return store.home.path / "merges" / source.name
 
 
 def _made_of(store: Store, source: Version) -> Version | None:

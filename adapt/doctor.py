@@ -22,6 +22,7 @@ from adapt.serving import bind
 from agent.config import Settings, home_of
 from agent.serve import private_directory, socket_path
 from agent.serve_model import check_model_dir, has_nvidia_gpu
+from agent.web.words import counted
 from store import Home, Store
 from store.database import Database
 from store.errors import PerennialError
@@ -172,7 +173,8 @@ def _home(home: Home) -> str:
     if not existed:
         return f"{home.path} does not exist yet; `perennial up` makes it"
     with Store.open(home) as store:
-        counts = f"{len(store.versions.list())} versions, {len(store.cycles.list())} cycles"
+        numbers = ((store.versions.list(), "version"), (store.cycles.list(), "cycle"))
+        counts = ", ".join(counted(len(found), thing) for found, thing in numbers)
     pid = home.locked_by()
     return f"{home.path}: {counts}" + (f"; in use by process {pid}" if pid else "")
 

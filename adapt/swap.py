@@ -21,7 +21,7 @@ from agent.door import Door
 from agent.fleet import Fleet
 from agent.fleet_member import Member
 from store import Store
-from store.errors import EngineUnavailable, StateError
+from store.errors import EngineUnavailable
 from store.records import Version, VersionState
 
 
@@ -115,14 +115,7 @@ class Swapper:
     async def roll_back(self) -> Swapped:
         """Go back to what was live before. It is made ready first."""
         async with self.lock:
-            live = self.store.versions.live()
-            target = self.store.versions.before_live()
-            if live is None or target is None:
-                raise StateError(
-                    f"there is nothing to roll back to: {live.name if live else 'no version'} is "
-                    "live and no other was",
-                    "see: perennial versions",
-                )
+            live, target = self.store.versions.to_roll_back()
 
             def back() -> str:
                 self.store.versions.roll_back()

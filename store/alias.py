@@ -9,6 +9,7 @@ from typing import Literal
 
 from sqlalchemy import Connection, delete, insert, select
 
+from store.errors import StateError
 from store.records import Record, VersionState, utc_now
 from store.tables import aliases, flips, pack, unpack, versions
 
@@ -78,3 +79,14 @@ def before(db: Connection) -> str | None:
         if db.scalar(state) == VersionState.RETIRED:
             return name
     return None
+
+
+def to_roll_back(db: Connection) -> tuple[str, str]:
+    """The names of the live version and of the one before. StateError without both."""
+    live, target = live_name(db), before(db)
+    if live is None or target is None:
+        raise StateError(
+            f"there is nothing to roll back to: {live or 'no version'} is live and no other was",
+            "promote another version instead",
+        )
+    return live, target

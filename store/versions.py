@@ -12,7 +12,17 @@ from functools import lru_cache
 from sqlalchemy import Connection, func, insert, select
 from sqlalchemy import update as change
 
-from store.alias import LIVE, Flip, before, flip, flips_of, last_flip, live_name, were_live
+from store.alias import (
+    LIVE,
+    Flip,
+    before,
+    flip,
+    flips_of,
+    last_flip,
+    live_name,
+    to_roll_back,
+    were_live,
+)
 from store.database import Database
 from store.errors import NotFoundError, StateError
 from store.records import (
@@ -137,13 +147,7 @@ class Versions:
         StateError when there is nothing to go back to. Returns the version now live.
         """
         with self._database.begin() as db:
-            live = live_name(db)
-            target = before(db)
-            if live is None or target is None:
-                raise StateError(
-                    f"nothing to roll back to: {live or 'no version'} is live and no other was",
-                    "promote another version instead",
-                )
+            live, target = to_roll_back(db)
             _write_state(db, live, VersionState.ROLLED_BACK)
             _write_state(db, target, VersionState.LIVE)
             flip(db, "roll_back", target, live)
@@ -154,6 +158,12 @@ class Versions:
         with self._database.read() as db:
             target = before(db)
             return _get(db, target) if target else None
+
+    def to_roll_back(self) -> tuple[Version, Version]:
+        """The live version and the one that `roll_back` would make live. StateError as there."""
+        with self._database.read() as db:
+            live, target = to_roll_back(db)
+            return _get(db, live), _get(db, target)
 
     def first(self) -> Version:
         """The base that this home began with. NotFoundError before there is one."""

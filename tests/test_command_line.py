@@ -219,6 +219,22 @@ def test_a_running_server_updates_promotes_and_rolls_back(run: Run, served: Path
     assert again.code == 1 and "nothing to roll back to" in again.err
 
 
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (("versions", "rollback"), "nothing to roll back to"),
+        (("consolidate",), "whole weights already"),
+        (("ask", " "), "the question is empty"),
+    ],
+)
+def test_what_cannot_be_done_is_said_before_an_engine_is_looked_for(
+    run: Run, home: Path, command: tuple[str, ...], said: str
+) -> None:
+    (home / "perennial.toml").write_text('model = "/nowhere"\n')
+    ran = run(*command, "--home", home)
+    assert ran.code in (1, 2) and said in ran.err and "nowhere" not in ran.err
+
+
 def test_a_second_up_is_refused_at_once(run: Run, served: Path) -> None:
     ran = run("up", "--home", served)
     assert ran.code == 2 and "in use by process" in ran.err and "http://" in ran.err

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator
 from dataclasses import asdict
 from pathlib import Path
 
+from rich.filesize import decimal
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from adapt.commands import Options
@@ -34,7 +35,7 @@ def backup(options: Options, file: Path) -> int:
     value = asdict(written) | {"seconds": round(time.monotonic() - began, 2)}
     options.put(
         value,
-        f"{written.file}: {written.bytes / 1e6:.1f} MB, {sum(written.records.values())} records, "
+        f"{written.file}: {decimal(written.bytes)}, {sum(written.records.values())} records, "
         f"{written.artifacts} sets of weights, {written.files} other files",
     )
     return 0

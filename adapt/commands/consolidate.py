@@ -5,7 +5,7 @@ from typing import Any
 
 from adapt.commands import Options
 from adapt.consolidate import consolidate as run
-from adapt.consolidate import told
+from adapt.consolidate import source_of, told
 from adapt.running import find_running
 from adapt.runtime import open_runtime
 from adapt.show import CycleView, stderr
@@ -15,7 +15,9 @@ from agent.config import Settings
 def consolidate(options: Options) -> int:
     """Merge, swap, choose the rows anew. Errors are those of adapt.consolidate."""
     settings = options.settings()
-    options.read_store().close()  # a home that is not there has nothing to consolidate
+    with options.read_store() as store:
+        if find_running(settings) is None:
+            source_of(store)  # an engine takes half a minute to start, to say the same
     try:
         done = asyncio.run(_consolidate(settings))
     except KeyboardInterrupt:

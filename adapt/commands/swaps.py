@@ -69,6 +69,9 @@ async def _make_live(runtime: Runtime, name: str) -> dict[str, Any]:
 
 def roll_back(options: Options) -> int:
     """Withdraw the canary if there is one, else go back to what was live before."""
+    if find_running(options.settings()) is None:
+        with options.read_store() as store:
+            canary.refuse_nothing(store)  # an engine takes half a minute to start, to say the same
     return _swap(options, lambda running: running.roll_back(), canary.take_back)
 
 

@@ -8,10 +8,13 @@ from adapt.commands.talk_input import lines_of
 from adapt.commands.talk_view import Teller
 from adapt.show import CycleView
 from adapt.talking import talker
+from store.errors import UserError
 
 
 def ask(options: Options, question: str, version: str | None) -> int:
-    """One question, one answer."""
+    """One question, one answer. UserError for an empty one."""
+    if not question.strip():
+        raise UserError("the question is empty", "perennial ask 'How many ...?'")
     return asyncio.run(_ask(options, question, version))
 
 

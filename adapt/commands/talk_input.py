@@ -59,8 +59,14 @@ def _line() -> str | UserError:
         line = sys.stdin.readline()
         # Some locales let any byte pass as half a letter, which cannot be sent on.
         line.encode()
-    except UnicodeError as error:
-        return ConfigError(f"standard input is not UTF-8 text: {error}", "convert it first")
+    except UnicodeDecodeError as error:
+        byte = error.object[error.start]
+        return ConfigError(
+            f"standard input is not UTF-8 text: the byte {byte:#04x} stands at {error.start}",
+            "convert it first",
+        )
+    except UnicodeEncodeError:
+        return ConfigError("standard input is not UTF-8 text", "convert it first")
     return line
 
 
