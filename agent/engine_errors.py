@@ -4,6 +4,7 @@ Called by `agent.engine`, which is where foreign errors end, and by those who pl
 that was too long.
 """
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -45,8 +46,13 @@ def own_refusal(path: str, status: int, words: str) -> EngineError:
     if any(mark in words for mark in DEAD):
         return EngineUnavailable(f"the engine died: {words}", "see its log; it is restarted")
     if any(mark in words for mark in FILLS):
-        hint = "shorten the conversation, lower max_tokens or raise engine.max_model_len"
-    elif "max_lora_rank" in words or "LoRA rank" in words:
+        longest = re.search(r"context length is (\d+) tokens", words)
+        size = f" is {longest[1]} tokens" if longest else " is full"
+        return EngineRefused(
+            f"the conversation is too long: the model's maximum context length{size}",
+            "shorten it, lower max_tokens or raise engine.max_model_len", status,
+        )  # fmt: skip
+    if "max_lora_rank" in words or "LoRA rank" in words:
         hint = "raise engine.max_lora_rank"
     elif status == 404 and path.startswith("/v1/") and "lora" not in path:
         hint = "load it first; Engine.models() lists what is there"

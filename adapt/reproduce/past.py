@@ -17,6 +17,7 @@ from torch import Tensor
 
 from adapt.base import BaseModel
 from adapt.evals.suites import CATALOGUE_SEED, catalogue_of
+from adapt.loki.settings import chosen
 from adapt.reproduce.ledger import Ledger, Result
 from adapt.reproduce.past_ablations import WAYS, own_vector
 from adapt.skill.controls import across_layers, only_in, random_like
@@ -27,7 +28,7 @@ from adapt.skill.rollout import Rollout
 from adapt.skill.sft import Learned, Show, Workplace
 from adapt.skill.source import ToolPart
 from adapt.skill.vector import LoadedVector
-from agent.config import Settings
+from agent.config import Settings, quota_of
 from store.records import digest_of
 from tools.virtual_api.lexicon import UNSEEN_CATEGORIES
 
@@ -107,8 +108,13 @@ class PastStudy:
 
     @property
     def update_digest(self) -> str:
-        """Of the settings that documents are learned with."""
-        return digest_of(self.place.settings.update.model_dump(mode="json"))[:16]
+        """Of the settings that documents are learned with; what else an update has, such as who
+        may write its sources, would only throw results of hours away."""
+        settings, base = self.place.settings, self.place.base
+        update = settings.update
+        rows = [update.row_rule, update.attribution]
+        quota = quota_of(update, settings.engine, base.d_model)
+        return digest_of([chosen(update), quota, *rows])[:16]
 
     def under(self, name: str) -> Show:
         """Shows what is going on, as that of `name`."""
