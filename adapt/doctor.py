@@ -25,7 +25,7 @@ from agent.serve_model import check_model_dir, has_nvidia_gpu
 from agent.web.words import counted
 from store import Home, Store
 from store.database import Database
-from store.errors import PerennialError
+from store.errors import ConfigError, PerennialError
 from store.index import server_version
 
 MIN_FREE_GB = 2.0
@@ -44,10 +44,18 @@ class Check:
     hint: str = ""
 
 
-def examine(settings: Settings) -> list[Check]:
-    """Every check, in the order in which to mend."""
-    gpu = has_nvidia_gpu()
-    home = home_of(settings)
+def examine(read: Callable[[], Settings]) -> list[Check]:
+    """Every check, in the order in which to mend. Of a home whose settings cannot be read, the
+    machine's are left."""
+    machine = _machine(has_nvidia_gpu())
+    try:
+        settings = read()
+    except ConfigError as error:
+        return [*machine, Check("settings", "failed", error.message, error.hint)]
+    return [*machine, Check("settings", "ok", "all can be used"), *_of_home(settings)]
+
+
+def _machine(gpu: bool) -> list[Check]:
     return [
         _python(),
         *_packages(),
@@ -56,6 +64,12 @@ def examine(settings: Settings) -> list[Check]:
         _strangers(gpu),
         _numa(gpu),
         Check("gpu", "ok", "NVIDIA driver found" if gpu else "none; everything runs on the CPU"),
+    ]
+
+
+def _of_home(settings: Settings) -> list[Check]:
+    home = home_of(settings)
+    return [
         _disk(home),
         _tried("home", lambda: _home(home), "choose another with --home"),
         _tried("database", lambda: _database(home), "see the message"),

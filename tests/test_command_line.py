@@ -247,6 +247,16 @@ def test_a_home_that_is_held_without_a_server_is_busy(run: Run, home: Path) -> N
             assert ran.code == 2 and str(os.getpid()) in ran.err
 
 
+def test_the_doctor_looks_at_the_machine_where_the_settings_are_broken(
+    run: Run, home: Path
+) -> None:
+    (home / "perennial.toml").write_text("[engine\n")
+    ran = run("doctor", "--home", home, "--json")
+    states = {check["name"]: check["state"] for check in ran.json}
+    assert ran.code == 1 and states["settings"] == "failed" and states["python"] == "ok"
+    assert "perennial.toml" in next(c["found"] for c in ran.json if c["name"] == "settings")
+
+
 def test_the_doctor_finds_a_broken_model_and_says_what_to_do(run: Run, tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()
     ran = run("doctor", "--home", tmp_path / "home", "--model", tmp_path / "model", "--json")

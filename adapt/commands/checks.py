@@ -13,7 +13,7 @@ _MARKS = {"ok": "[green]ok[/]    ", "failed": "[red]failed[/]"}
 
 def doctor(options: Options, model: str | None) -> int:
     """Show every check. 1 when one failed."""
-    checks = examine(options.settings(model=model))
+    checks = examine(lambda: options.settings(model=model))
     options.put([asdict(check) for check in checks], Group(*map(_line, checks)))
     return 1 if any(check.state == "failed" for check in checks) else 0
 
