@@ -8,6 +8,7 @@ from contextlib import nullcontext
 from dataclasses import asdict, replace
 from typing import Any
 
+import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -21,8 +22,11 @@ from adapt.skill.sft import learn
 from adapt.skill.source import question_parts
 from store.records import digest_of
 
-SOURCE_SEED, TARGET_SEED = 500, 600
-"""Worlds of the encyclopedia that RL plays and that are asked; the second plus a seed."""
+SOURCE_SEEDS, TARGET_SEED = (500, 501, 502), 600
+"""Worlds of the encyclopedia that RL plays, and those that are asked: the latter plus a seed."""
+SHARE = 0.5
+"""How much of each run's vector is added up: what each learns by heart of its world differs, what
+they share adds."""
 SOURCE_PLACES, TARGET_PLACES = 40, 20
 """Of three facts each."""
 EPOCHS = 3
@@ -49,7 +53,8 @@ def answers(study: PastStudy, seed: int) -> tuple[Result, Result]:
         model: Any = place.model()
         learn(place, part.examples(seed), name, study.under(name)).put_into(model)
         added = _vector(study) if with_vector else None
-        with lora_over(model, GAMES.rank, added) if added else nullcontext(model) as policy:
+        rank = GAMES.rank * len(SOURCE_SEEDS)
+        with lora_over(model, rank, added) if added else nullcontext(model) as policy:
             played = measure(policy, place.tokenizer, asked, GAMES.max_new_tokens)
         return {"solved": "".join("1" if game.outcome.solved else "0" for game in played)}
 
@@ -61,20 +66,34 @@ def answers(study: PastStudy, seed: int) -> tuple[Result, Result]:
 
 def _made_by(study: PastStudy) -> str:
     """Digest of all that decides the vector of questions."""
+    return digest_of([_run_by(study, seed) for seed in SOURCE_SEEDS] + [SHARE])[:16]
+
+
+def _run_by(study: PastStudy, seed: int) -> str:
+    """Digest of all that decides the run on one world."""
     base = study.place.base.digest
-    return digest_of(
-        [base, study.update_digest, asdict(GAMES), SOURCE_SEED, SOURCE_PLACES, EPOCHS]
-    )[:16]
+    return digest_of([base, study.update_digest, asdict(GAMES), seed, SOURCE_PLACES, EPOCHS])[:16]
 
 
 def _vector(study: PastStudy) -> dict[str, Tensor]:
-    """The vector of questions; learned once per folder."""
-    kept = study.place.work / f"questions-{_made_by(study)}.safetensors"
+    """The sum of a run on each world."""
+    runs = [_run(study, seed) for seed in SOURCE_SEEDS]
+    return {
+        name: torch.cat([run[name] for run in runs])
+        if ".lora_A." in name
+        else torch.cat([run[name] * SHARE for run in runs], 1)
+        for name in runs[0]
+    }
+
+
+def _run(study: PastStudy, seed: int) -> dict[str, Tensor]:
+    """What RL on the questions of one world adds; learned once per folder."""
+    kept = study.place.work / f"questions-{_run_by(study, seed)}.safetensors"
     if not kept.is_file():
-        parts = question_parts(SOURCE_SEED, SOURCE_PLACES, 1)
-        name = "questions-source"
-        found, _ = train_rounds(
-            longer(study.place, EPOCHS), parts, GAMES, study.under(name), name=name
-        )
+        parts = question_parts(seed, SOURCE_PLACES, 1)
+        name = f"questions-source-{seed}"
+        place = longer(replace(study.place, seed=seed), EPOCHS)
+        games = replace(GAMES, seed=seed)
+        found, _ = train_rounds(place, parts, games, study.under(name), name=name)
         save_file(found, kept)
     return load_file(kept)
