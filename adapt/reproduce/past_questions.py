@@ -4,14 +4,16 @@ Facts are learned as statements alone; then every fact is asked for once, closed
 adapt.commands.reproduce_past.
 """
 
+import tempfile
 from contextlib import nullcontext
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
-import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
+from adapt.compose import Part, compose
 from adapt.reproduce.ledger import Result
 from adapt.reproduce.past import PastStudy
 from adapt.reproduce.past_ablations import longer
@@ -20,6 +22,7 @@ from adapt.skill.policy import lora_over
 from adapt.skill.recipe import measure, train_rounds
 from adapt.skill.sft import learn
 from adapt.skill.source import question_parts
+from adapt.skill.vector import CARD, WEIGHTS, save_vector
 from store.records import digest_of
 
 SOURCE_SEEDS, TARGET_SEED = (500, 501, 502), 600
@@ -77,23 +80,20 @@ def _run_by(study: PastStudy, seed: int) -> str:
 
 def _vector(study: PastStudy) -> dict[str, Tensor]:
     """The sum of a run on each world."""
-    runs = [_run(study, seed) for seed in SOURCE_SEEDS]
-    return {
-        name: torch.cat([run[name] for run in runs])
-        if ".lora_A." in name
-        else torch.cat([run[name] * SHARE for run in runs], 1)
-        for name in runs[0]
-    }
+    runs = [Part(_run(study, seed), SHARE) for seed in SOURCE_SEEDS]
+    with tempfile.TemporaryDirectory() as folder:
+        return load_file(compose(runs, Path(folder)).path / WEIGHTS)
 
 
-def _run(study: PastStudy, seed: int) -> dict[str, Tensor]:
-    """What RL on the questions of one world adds; learned once per folder."""
-    kept = study.place.work / f"questions-{_run_by(study, seed)}.safetensors"
-    if not kept.is_file():
+def _run(study: PastStudy, seed: int) -> Path:
+    """What RL on the questions of one world adds, as a vector; learned once per folder."""
+    kept = study.place.work / f"questions-{_run_by(study, seed)}"
+    if not (kept / CARD).is_file():
         parts = question_parts(seed, SOURCE_PLACES, 1)
         name = f"questions-source-{seed}"
         place = longer(replace(study.place, seed=seed), EPOCHS)
         games = replace(GAMES, seed=seed)
         found, _ = train_rounds(place, parts, games, study.under(name), name=name)
-        save_file(found, kept)
-    return load_file(kept)
+        recipe = {"command": "perennial reproduce past", "grpo": asdict(games)}
+        save_vector(found, kept, place.base, domain=name, recipe=recipe, rounds=1, facts={})
+    return kept

@@ -13,7 +13,7 @@ _PLACES = ("body", "query", "path", "header")
 _ROLES = ("system", "developer", "user", "assistant", "tool")
 _LONGEST = 60
 """Characters of a value that is repeated."""
-_ERRORS = Mapping[str, Any]
+_Error = Mapping[str, Any]
 
 
 class Complaint(NamedTuple):
@@ -23,7 +23,7 @@ class Complaint(NamedTuple):
     param: str | None
 
 
-def complaint_of(errors: Sequence[_ERRORS], content_type: str | None) -> Complaint:
+def complaint_of(errors: Sequence[_Error], content_type: str | None) -> Complaint:
     """The first thing that is wrong, of what pydantic says of a request of this content type."""
     first = _meant(errors)
     path = ".".join(_named(first["loc"]))
@@ -43,11 +43,13 @@ def complaint_of(errors: Sequence[_ERRORS], content_type: str | None) -> Complai
     return Complaint(f"{path}{_value(first)}: {_words(first, said)}", sayable(path))
 
 
-def _meant(errors: Sequence[_ERRORS]) -> _ERRORS:
+def _meant(errors: Sequence[_Error]) -> _Error:
     """Of the branches of the first field, the one that was most likely meant: a list that is too
     long is no text that is missing."""
-    field = tuple(errors[0]["loc"][:2])
-    of_it = [error for error in errors if tuple(error["loc"][:2]) == field]
+    field = tuple(_named(errors[0]["loc"]))
+    if not field:
+        return errors[0]
+    of_it = [e for e in errors if tuple(_named(e["loc"]))[: len(field)] == field]
     return max(of_it, key=lambda e: (len(e["loc"]), not e["type"].endswith("_type")))
 
 
@@ -71,7 +73,7 @@ def _no_object(kind: str, content_type: str | None) -> str:
     return f"the body came {given}: send it with the header Content-Type: application/json"
 
 
-def _value(error: _ERRORS) -> str:
+def _value(error: _Error) -> str:
     """What was given, where it is short enough to be repeated."""
     value = error["input"]
     if error["type"].startswith("union_tag_") and isinstance(value, Mapping):
@@ -83,7 +85,7 @@ def _value(error: _ERRORS) -> str:
     return f" = {shown}" if len(shown) <= _LONGEST else ""
 
 
-def _words(error: _ERRORS, said: str) -> str:
+def _words(error: _Error, said: str) -> str:
     """pydantic's words, shorter where they speak of its own matters."""
     if error["type"] == "extra_forbidden":
         return "there is no such field"

@@ -208,6 +208,10 @@ def test_a_body_of_another_content_type_is_told_of_the_header(
         ({"messages": [{"role": "usr"}]}, 'messages.0.role = "usr": must be one of system, '),
         ({"messages": [{"role": "user"}]}, "messages.0.content: is missing"),
         (
+            {"messages": [{"role": "user"}, {"role": "user", "content": [{"type": "audio"}]}]},
+            "messages.0.content: is missing",
+        ),
+        (
             {"messages": [{"role": "user", "content": [{"type": "image_url"}]}]},
             "messages.0.content.0.type = \"image_url\": must be 'text'",
         ),
