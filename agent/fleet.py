@@ -32,7 +32,7 @@ from store.errors import EngineRefused, EngineTimeout, EngineUnavailable
 READY_S = 60.0
 """How long a request waits for an engine that is coming back."""
 NOTICE_S = 0.5
-"""After a lost request: by then a supervisor has seen that its engine is dead."""
+"""After a lost request: by then an engine that is about to die has died."""
 POLL_S = 0.05
 SLACK = 2
 """Requests more than the least busy engine has, for a beginning that is cached elsewhere."""
@@ -269,6 +269,7 @@ class Fleet:
         deadline = time.monotonic() + self._wait_s
         if tried is not None and not any(self._able(model, tried)):
             await asyncio.sleep(NOTICE_S)
+            await tried.seen_since(time.monotonic(), deadline)
             tried = None
         while True:
             able = list(self._able(model, tried))

@@ -68,6 +68,11 @@ class Member:
         """Why it was given up."""
         self.breaker = Breaker()
         self.in_flight = 0
+        self.seen: float | None = None
+        """When who watches it last began to look and found it at work, in seconds of
+        time.monotonic; None where nobody watches."""
+        self.look_at = 0.0
+        """A request was lost: from then on it wants to be looked at."""
 
     async def look(self) -> None:
         """Ask the engine what it serves; what was known before is forgotten.
@@ -116,6 +121,17 @@ class Member:
             yield
         finally:
             self.in_flight -= 1
+
+    async def seen_since(self, moment: float, deadline: float) -> None:
+        """Wait until it was found at work after `moment`, or is out; no longer than `deadline`.
+
+        One that has died is ready until that is noticed: a request sent there again is lost again.
+        """
+        self.look_at = max(self.look_at, moment)
+        while self.ready and self.seen is not None and self.seen < moment:
+            if time.monotonic() > deadline:
+                return
+            await asyncio.sleep(POLL_S)
 
     async def idle(self, timeout_s: float) -> bool:
         """Wait until no request is under way; False when that took too long."""

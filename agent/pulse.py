@@ -20,16 +20,20 @@ async def until_gone(member: Member, patience_s: float, every_s: float = EVERY_S
     found broken. It is asked every few seconds."""
     answered = time.monotonic()
     while not member.broken.is_set():
+        began = time.monotonic()
         names = await _names(member, patience_s)
         now = time.monotonic()
         if names is not None:
             answered = now
+            member.seen = began
             if not member.adapters <= names:
                 return
         elif now - answered >= patience_s:
             return
         with_pause = now + (every_s if names is not None else min(1.0, every_s))
         while time.monotonic() < with_pause and not member.broken.is_set():
+            if names is not None and began < member.look_at <= time.monotonic():
+                break
             await asyncio.sleep(min(POLL_S, every_s))
 
 

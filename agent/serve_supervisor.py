@@ -6,6 +6,7 @@ loop, beside the server. An engine that others start is watched alike. Opened by
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
@@ -107,8 +108,11 @@ class Supervisor:
         """Return when the process has ended, hangs, or was found broken."""
         feeling = asyncio.create_task(until_gone(self.member, self._hang_s))
         try:
+            began = time.monotonic()
             while self.process.alive() and not self.member.broken.is_set() and not feeling.done():
+                self.member.seen = began
                 await asyncio.sleep(POLL_S)
+                began = time.monotonic()
         finally:
             feeling.cancel()
             with suppress(asyncio.CancelledError):

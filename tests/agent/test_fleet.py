@@ -1,6 +1,7 @@
 """Several engines asked as one: where requests go, and what happens when one of them fails."""
 
 import asyncio
+import time
 from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 from agent.door import Door
 from agent.engine import Engine
 from agent.fake_engine import FakeVllm
-from agent.fleet import SLACK, Fleet
+from agent.fleet import NOTICE_S, SLACK, Fleet
 from agent.fleet_member import FAILURES, PAUSE_S, Breaker, Member
 from agent.pulse import until_gone
 from store.errors import BusyError, EngineRefused, EngineUnavailable
@@ -149,6 +150,51 @@ def test_a_request_waits_for_the_only_engine_to_come_back() -> None:
 
     async def work() -> Any:
         reply, _ = await asyncio.gather(fleet.chat("base", asked("x"), max_tokens=8), restart())
+        return reply
+
+    assert run(work()).content == "0 as base"
+
+
+def test_a_death_that_is_noticed_late_loses_no_request() -> None:
+    """However long its watcher needs: the request is not sent to the dead engine once more."""
+    (fake,) = engines = fakes(1)
+    fake.down = True
+    fleet = fleet_of(engines, revives=True)
+    (member,) = fleet.members
+    member.seen = time.monotonic()
+
+    async def restart() -> None:
+        await asyncio.sleep(3 * NOTICE_S)
+        member.ready = False
+        assert chats(fake) == 1
+        fake.down = False
+        member.ready = True
+
+    async def work() -> Any:
+        reply, _ = await asyncio.gather(fleet.chat("base", asked("x"), max_tokens=8), restart())
+        return reply
+
+    assert run(work()).content == "0 as base"
+
+
+def test_a_lost_request_has_its_engine_looked_at_soon() -> None:
+    """One that works after all is asked again at once, not after the next look in its turn."""
+    (fake,) = engines = fakes(1)
+    fleet = fleet_of(engines, revives=True)
+    (member,) = fleet.members
+
+    async def mend() -> None:
+        while not chats(fake):
+            await asyncio.sleep(0.01)
+        fake.down = False
+
+    async def work() -> Any:
+        looking = asyncio.create_task(until_gone(member, patience_s=60.0, every_s=60.0))
+        while member.seen is None:
+            await asyncio.sleep(0.01)
+        fake.down = True
+        reply, _ = await asyncio.gather(fleet.chat("base", asked("x"), max_tokens=8), mend())
+        looking.cancel()
         return reply
 
     assert run(work()).content == "0 as base"
