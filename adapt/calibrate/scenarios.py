@@ -74,8 +74,15 @@ def usual(settings: GateSettings) -> list[Scenario]:
         scenario("learned +0.60, 1% churn", "helpful", 0.60, 0.01),
         scenario("learned +0.60, 2% churn", "helpful", 0.60, 0.02),
         scenario("learned +0.60, 5% churn", "helpful", 0.60, 0.05),
-        scenario(
-            "learned +0.60, all others -0.01", "helpful", 0.60, 0.01, dict.fromkeys(others, 0.01)
+        *(
+            scenario(
+                f"learned +0.60, all others -{drop:g}",
+                "helpful",
+                0.60,
+                0.01,
+                dict.fromkeys(others, drop),
+            )
+            for drop in (0.01, 0.02)
         ),
     ]
     for suite in others:

@@ -14,7 +14,7 @@ from adapt.reproduce.past_report import (
     category_row,
     condition_row,
     draw_gains,
-    question_row,
+    question_rows,
 )
 from adapt.reproduce.report import markdown
 from adapt.show import CycleView, table
@@ -70,7 +70,7 @@ def reproduce_past(
         cosines = _angles(study, out / ANGLES)
     value: dict[str, Any] = {
         **_findings(runs, vector.record.digest),
-        "questions": [question_row(asked)] if asked else [],
+        "questions": question_rows(asked, PLAIN) if asked else [],
         "angles": cosines,
     }
     write_atomic(out / "past.json", json.dumps(value, indent=1) + "\n")
@@ -153,9 +153,9 @@ def _text(value: dict[str, Any]) -> str:
         ),
         markdown(
             "Questions on facts that were learned as statements",
-            ("seeds x facts", "without", "with the vector of questions", "gain"),
+            ("condition", "seeds x facts", "answered", "gain"),
             [
-                (f"{q['seeds']} x {q['facts']}", q["without"], q["with"], q["gain"])
+                (q["condition"], f"{q['seeds']} x {q['facts']}", q["solved"], q["gain"])
                 for q in value["questions"]
             ],
         ),

@@ -17,6 +17,7 @@ from adapt.compose import Part, compose
 from adapt.reproduce.ledger import Result
 from adapt.reproduce.past import PastStudy
 from adapt.reproduce.past_ablations import longer
+from adapt.skill.controls import random_like
 from adapt.skill.grpo import GrpoSettings
 from adapt.skill.policy import lora_over
 from adapt.skill.recipe import measure, train_rounds
@@ -35,13 +36,14 @@ SOURCE_PLACES, TARGET_PLACES = 40, 20
 EPOCHS = 3
 """Times those of an update: statements alone, that are never asked for, take longer to learn."""
 GAMES = GrpoSettings(steps=60, tasks_per_step=16, max_new_tokens=24, threads=1)
+PLAIN, RANDOM, ALONE = "documents alone", "random of equal norm", "the vector alone"
+CONDITIONS = (PLAIN, "with the vector", RANDOM, ALONE)
+"""What is asked. The last has learned nothing of the world that is asked: what RL made likely by
+itself is no memory."""
 
 
-def answers(study: PastStudy, seed: int) -> tuple[Result, Result]:
-    """What is answered of one world, without the vector of questions and with it.
-
-    `solved` has a 0 or 1 per fact.
-    """
+def answers(study: PastStudy, seed: int) -> dict[str, Result]:
+    """What is answered of one world, by condition; `solved` has a 0 or 1 per fact."""
     (part,) = question_parts(TARGET_SEED + seed, TARGET_PLACES, 1)
     asked = part.held_out(len(part.facts))
     facts = {
@@ -49,22 +51,28 @@ def answers(study: PastStudy, seed: int) -> tuple[Result, Result]:
         "asked": digest_of([one.digest for one in asked])[:16], "update": study.update_digest,
         "epochs": EPOCHS,
     }  # fmt: skip
+    place = longer(replace(study.place, seed=seed), EPOCHS)
 
-    def work(with_vector: bool) -> Result:
+    def work(condition: str) -> Result:
         name = f"questions-{seed}"
-        place = longer(replace(study.place, seed=seed), EPOCHS)
         model: Any = place.model()
-        learn(place, part.examples(seed), name, study.under(name)).put_into(model)
-        added = _vector(study) if with_vector else None
+        if condition != ALONE:
+            learn(place, part.examples(seed), name, study.under(name)).put_into(model)
+        added = None if condition == PLAIN else _vector(study)
+        if added and condition == RANDOM:
+            added = random_like(added, seed)
         rank = GAMES.rank * len(SOURCE_SEEDS)
         with lora_over(model, rank, added) if added else nullcontext(model) as policy:
             played = measure(policy, place.tokenizer, asked, GAMES.max_new_tokens)
         return {"solved": "".join("1" if game.outcome.solved else "0" for game in played)}
 
-    return (
-        study.ledger.run({**facts, "vector": None}, lambda: work(False)),
-        study.ledger.run({**facts, "vector": _made_by(study)}, lambda: work(True)),
-    )
+    def run(condition: str) -> Result:
+        told = {**facts, "vector": None if condition == PLAIN else _made_by(study)}
+        if condition in (RANDOM, ALONE):
+            told["control"] = condition
+        return study.ledger.run(told, lambda: work(condition))
+
+    return {condition: run(condition) for condition in CONDITIONS}
 
 
 def _made_by(study: PastStudy) -> str:

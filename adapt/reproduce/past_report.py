@@ -64,14 +64,23 @@ def category_row(category: str, runs: Runs, plain: str, name: str) -> dict[str, 
     }
 
 
-def question_row(pairs: Sequence[tuple[Result, Result]]) -> dict[str, Any]:
-    """Questions answered without and with a vector, a pair per seed; the gain is over all facts."""
-    without, with_it = ([one for pair in pairs for one in shares(pair[n])] for n in (0, 1))
-    return {
-        "seeds": len(pairs), "facts": len(without) // len(pairs), "without": interval(without),
-        "with": interval(with_it),
-        "gain": interval([a - b for a, b in zip(with_it, without, strict=True)]),
-    }  # fmt: skip
+def question_rows(asked: Sequence[Mapping[str, Result]], plain: str) -> list[dict[str, Any]]:
+    """Questions answered, a row per condition; `asked` has the answers of each seed by condition.
+    Gains over `plain` are paired by fact, over the facts of all seeds."""
+
+    def scores(condition: str) -> list[float]:
+        return [one for answers in asked for one in shares(answers[condition])]
+
+    return [
+        {
+            "condition": condition, "seeds": len(asked), "facts": len(scores(plain)) // len(asked),
+            "solved": interval(scores(condition)),
+            "gain": interval(
+                [a - b for a, b in zip(scores(condition), scores(plain), strict=True)]
+            ),
+        }
+        for condition in asked[0]
+    ]  # fmt: skip
 
 
 def draw_gains(rows: Sequence[dict[str, Any]], path: Path) -> None:

@@ -8,7 +8,7 @@ from adapt.reproduce.past_report import (
     condition_row,
     draw_gains,
     gains,
-    question_row,
+    question_rows,
 )
 
 
@@ -50,9 +50,13 @@ def test_the_picture_has_a_pair_of_bars_per_category(tmp_path) -> None:
 
 
 def test_questions_are_paired_by_fact_over_all_seeds() -> None:
-    row = question_row([(result("0101"), result("1101")), (result("0000"), result("1000"))])
-    assert (row["seeds"], row["facts"]) == (2, 4)
-    assert (row["without"][0], row["with"][0], row["gain"][0]) == (2 / 8, 4 / 8, 2 / 8)
+    asked = [
+        {"plain": result("0101"), "with": result("1101")},
+        {"plain": result("0000"), "with": result("1000")},
+    ]
+    plain, row = question_rows(asked, "plain")
+    assert (row["condition"], row["seeds"], row["facts"]) == ("with", 2, 4)
+    assert (plain["solved"][0], row["solved"][0], row["gain"][0]) == (2 / 8, 4 / 8, 2 / 8)
     assert row["gain"][1] < row["gain"][0] < row["gain"][2]
 
 
