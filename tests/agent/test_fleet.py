@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Awaitable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,9 @@ def fakes(count: int, **options: Any) -> list[FakeVllm]:
     ]
 
 
-def fleet_of(engines: Sequence[FakeVllm], *held: str, revives: bool = False) -> Fleet:
+def fleet_of(
+    engines: Sequence[FakeVllm], *held: str, revives: bool = False, wait_s: float = 2.0
+) -> Fleet:
     members: list[Member] = []
     for place, fake in enumerate(engines):
         fake.adapters |= dict.fromkeys(held, "/nowhere")
@@ -42,7 +44,7 @@ def fleet_of(engines: Sequence[FakeVllm], *held: str, revives: bool = False) -> 
         member.adapters = set(held)
         member.ready = True
         members.append(member)
-    return Fleet(members, wait_s=2.0)
+    return Fleet(members, wait_s=wait_s)
 
 
 def chats(fake: FakeVllm) -> int:
@@ -133,6 +135,13 @@ def test_without_another_engine_the_error_is_told() -> None:
     assert chats(fake) == 1
 
 
+async def reply_beside(fleet: Fleet, meanwhile: Awaitable[None]) -> str:
+    """What a request is answered while something happens to its engine."""
+    asking = fleet.chat("base", asked("x"), max_tokens=8)
+    reply, _ = await asyncio.gather(asking, meanwhile)
+    return reply.content
+
+
 def test_a_request_waits_for_the_only_engine_to_come_back() -> None:
     """A supervised engine that died under a request answers it after its restart."""
     (fake,) = engines = fakes(1)
@@ -148,18 +157,14 @@ def test_a_request_waits_for_the_only_engine_to_come_back() -> None:
         fake.down = False
         member.ready = True
 
-    async def work() -> Any:
-        reply, _ = await asyncio.gather(fleet.chat("base", asked("x"), max_tokens=8), restart())
-        return reply
-
-    assert run(work()).content == "0 as base"
+    assert run(reply_beside(fleet, restart())) == "0 as base"
 
 
 def test_a_death_that_is_noticed_late_loses_no_request() -> None:
     """However long its watcher needs: the request is not sent to the dead engine once more."""
     (fake,) = engines = fakes(1)
     fake.down = True
-    fleet = fleet_of(engines, revives=True)
+    fleet = fleet_of(engines, revives=True, wait_s=60.0)
     (member,) = fleet.members
     member.seen = time.monotonic()
 
@@ -168,19 +173,15 @@ def test_a_death_that_is_noticed_late_loses_no_request() -> None:
         member.ready = False
         assert chats(fake) == 1
         fake.down = False
-        member.ready = True
+        member.ready, member.seen = True, time.monotonic()
 
-    async def work() -> Any:
-        reply, _ = await asyncio.gather(fleet.chat("base", asked("x"), max_tokens=8), restart())
-        return reply
-
-    assert run(work()).content == "0 as base"
+    assert run(reply_beside(fleet, restart())) == "0 as base"
 
 
 def test_a_lost_request_has_its_engine_looked_at_soon() -> None:
     """One that works after all is asked again at once, not after the next look in its turn."""
     (fake,) = engines = fakes(1)
-    fleet = fleet_of(engines, revives=True)
+    fleet = fleet_of(engines, revives=True, wait_s=60.0)
     (member,) = fleet.members
 
     async def mend() -> None:
@@ -188,16 +189,16 @@ def test_a_lost_request_has_its_engine_looked_at_soon() -> None:
             await asyncio.sleep(0.01)
         fake.down = False
 
-    async def work() -> Any:
+    async def work() -> str:
         looking = asyncio.create_task(until_gone(member, patience_s=60.0, every_s=60.0))
         while member.seen is None:
             await asyncio.sleep(0.01)
         fake.down = True
-        reply, _ = await asyncio.gather(fleet.chat("base", asked("x"), max_tokens=8), mend())
+        content = await reply_beside(fleet, mend())
         looking.cancel()
-        return reply
+        return content
 
-    assert run(work()).content == "0 as base"
+    assert run(work()) == "0 as base"
 
 
 def test_an_engine_that_lost_its_adapters_is_passed_over_and_marked() -> None:
