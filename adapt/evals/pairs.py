@@ -92,7 +92,8 @@ class PairedRun:
                 stopped = stopped or self._is_settled(live, candidate)
 
         # An item that is asked of both is two requests under way.
-        workers = self.concurrency if len(known) == len(self.suite.items) else self.concurrency // 2
+        whole = all(item.digest in known for item in self.suite.items)
+        workers = self.concurrency if whole else self.concurrency // 2
         async with asyncio.TaskGroup() as group:
             for _ in range(max(1, min(workers, len(self.suite.items)))):
                 group.create_task(work())

@@ -71,6 +71,35 @@ def test_known_answers_are_used_again() -> None:
     assert by_item(live) == earlier and live.engine["items_known"] == 60
 
 
+def test_known_answers_leave_their_places_to_the_candidate() -> None:
+    """Of what is known of other suites, too: as many requests are under way as may be."""
+
+    class Counted(FakeVllm):
+        """Knows how many requests it had at most at once."""
+
+        busy = most = 0
+
+        async def handle_async_request(self, request: Any) -> Any:
+            self.busy += 1
+            self.most = max(self.most, self.busy)
+            response = await super().handle_async_request(request)
+            self.busy -= 1
+            return response
+
+    earlier = by_item(run(engine({}))[0])
+    fake = Counted(lambda _, messages, __: RIGHT[messages[-1]["content"]], delay_s=0.002)
+    fake.adapters["v2"] = ""
+    half = Suite(name=SUITE.name, items=SUITE.items[:30])
+
+    async def ask() -> None:
+        async with Engine(Path("-"), transport=fake) as client:
+            candidate = Asker(client, "v2", Decoding())
+            await PairedRun(candidate, candidate, half, earlier, concurrency=20).ask()
+
+    asyncio.run(ask())
+    assert fake.most == 20
+
+
 def test_a_live_version_that_answers_otherwise_now_is_asked_anew() -> None:
     """Were old answers kept after the engine has drifted, the candidate alone would pay for it."""
     earlier = by_item(run(engine({}))[0])
