@@ -225,6 +225,10 @@ def member_of(process: EngineProcess) -> Member:
     return Member("engine", Engine(process.socket))
 
 
+async def nothing(_: Member) -> None:
+    """What there is to fill into an engine."""
+
+
 def test_the_supervisor_restarts_and_reloads_before_traffic(make: Make) -> None:
     """It is filled at each start, and gets no requests before."""
     order: list[str] = []
@@ -258,6 +262,23 @@ def test_the_supervisor_restarts_and_reloads_before_traffic(make: Make) -> None:
     assert order == ["adapters", "down", "adapters", "traffic"]
 
 
+def test_the_supervisor_tells_when_it_found_the_engine_at_work(make: Make) -> None:
+    """Again and again: a lost request waits for it before it is sent once more."""
+
+    async def work() -> None:
+        process = make()
+        member = member_of(process)
+        supervisor = Supervisor(process, member, nothing)
+        await supervisor.start()
+        for _ in range(2):
+            now = time.monotonic()
+            await member.seen_since(now, now + 20)
+            assert member.seen is not None and member.seen >= now
+        await supervisor.stop()
+
+    run(work())
+
+
 def test_the_supervisor_gives_up_with_the_cause(make: Make) -> None:
     async def work() -> None:
         process = make()
@@ -285,9 +306,6 @@ def test_the_supervisor_gives_up_with_the_cause(make: Make) -> None:
 
 
 def test_a_first_start_that_fails_rises_and_leaves_nothing(make: Make) -> None:
-    async def nothing(_: Member) -> None:
-        pass
-
     async def work() -> None:
         process = make("unable")
         with pytest.raises(EngineUnavailable):
