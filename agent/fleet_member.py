@@ -122,6 +122,11 @@ class Member:
         finally:
             self.in_flight -= 1
 
+    def come_back(self) -> None:
+        """From now on it gets requests: who watches it has found it at work."""
+        self.seen = time.monotonic()
+        self.ready = True
+
     async def seen_since(self, moment: float, deadline: float) -> None:
         """Wait until it was found at work after `moment`, or is out; no longer than `deadline`.
 

@@ -92,7 +92,7 @@ class Supervisor:
         await self.member.look()
         await self._fill(self.member)
         self.member.fault = None
-        self.member.ready = True
+        self.member.come_back()
 
     async def _keep_up(self) -> None:
         """Wait for a death, bring the engine back, again and again."""
@@ -172,7 +172,7 @@ class Watcher:
     async def _bring_up(self) -> None:
         await self.member.look()
         await self._fill(self.member)
-        self.member.ready = True
+        self.member.come_back()
 
     async def _keep_up(self) -> None:
         while True:
