@@ -230,6 +230,12 @@ def reproduce(
     ] = False,
 ) -> None:
     """Run a study behind the defaults again: hours on two cores, with a picture of each table."""
+    for option, value, study in (
+        ("--also", also, "past"), ("--data", data, "screening"), ("--fit", fit, "screening"),
+    ):  # fmt: skip
+        # Hours of another study than was meant are lost hours.
+        if value and name != study:
+            raise typer.BadParameter(f"belongs to the study {study}", param_hint=option)
     if name == "screening":
         from adapt.commands.reproduce_screening import reproduce_screening
 
@@ -245,8 +251,6 @@ def reproduce(
         raise typer.Exit(reproduce_past(context.obj, out, seeds or 3, only or [], also or []))
     from adapt.commands.reproduce import reproduce
 
-    if also:
-        raise typer.BadParameter("loki plays no vectors", param_hint="--also")
     raise typer.Exit(reproduce(context.obj, name, out, seeds or 5, only or []))
 
 

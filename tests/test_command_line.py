@@ -136,6 +136,24 @@ def test_a_wrong_setting_and_a_wrong_flag_are_exit_code_2(run: Run, home: Path) 
     assert run("up", "--host", "0.0.0.0", "--home", home.parent / "other").code == 2
 
 
+@pytest.mark.parametrize(
+    ("study", "option", "owner"),
+    [
+        ("loki", "--also", "past"),
+        ("past", "--data", "screening"),
+        ("knowledge", "--fit", "screening"),
+    ],
+)
+def test_a_study_refuses_what_belongs_to_another(
+    run: Run, tmp_path: Path, study: str, option: str, owner: str
+) -> None:
+    """Hours of another study than was meant would be lost."""
+    value = [] if option == "--fit" else [tmp_path]
+    ran = run("reproduce", study, option, *value, "--out", tmp_path / "out")
+    assert ran.code == 2 and f"belongs to the study {owner}" in ran.err
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_key_is_needed_beyond_loopback(run: Run, tmp_path: Path) -> None:
     ran = run("up", "--host", "0.0.0.0", "--home", tmp_path)
     assert ran.code == 2 and "API key" in ran.err

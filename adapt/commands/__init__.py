@@ -27,7 +27,8 @@ def refuse_below_file(option: str, path: Path) -> None:
     """Raises ConfigError where a path cannot be made, since a part of it is a file."""
     from store.errors import ConfigError
 
-    above = next(folder for folder in path.parents if folder.exists())
+    # Made absolute: "." has no folders above it.
+    above = next(folder for folder in path.absolute().parents if folder.exists())
     if not above.is_dir():
         raise ConfigError(f"{option} {path} is below a file, {above}", "give another place")
 

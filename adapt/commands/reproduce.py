@@ -33,7 +33,7 @@ CLAIMS = (("LoRA", 0.5), ("full fine-tuning", 0.2), ("default with random rows",
 def reproduce(options: Options, name: str, out: Path, seeds: int, only: Sequence[str]) -> int:
     """Run the study `loki`, or what of it is not in `out` yet; write tables and pictures there."""
     if name != "loki":
-        raise NotFoundError(f"no study {name!r}", "there are: knowledge, loki, past")
+        raise NotFoundError(f"no study {name!r}", "there are: knowledge, loki, past, screening")
     if seeds < 2:
         raise UserError(f"--seeds {seeds} gives no interval", "use 2 or more")
     arms = _chosen(only)

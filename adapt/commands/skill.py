@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Group
+from rich.markup import escape
 
 from adapt.base import find_model
 from adapt.commands import Options, refuse_below_file, refuse_folders
@@ -50,9 +51,11 @@ def train(
 
     parts, domain, facts = _source(given)
     grpo = GrpoSettings(steps=given["steps"], seed=given["seed"], threads=given["threads"])
+    if work and work.is_file():
+        raise ConfigError(f"--work {work} is a file", "give a folder")
     refuse_below_file("--work", work or out)
     place = Workplace(
-        base, settings, work or out.parent / f"{out.name}-work", given["seed"], given["threads"]
+        base, settings, work or Path(f"{out.absolute()}-work"), given["seed"], given["threads"]
     )
     place.work.mkdir(parents=True, exist_ok=True)
     with CycleView() as view:
@@ -63,14 +66,15 @@ def train(
             )  # fmt: skip
         except KeyboardInterrupt:
             view.still()
-            view.line(f"stopped; the same command goes on from what is in {place.work}")
+            view.line(escape(f"stopped; the same command goes on from what is in {place.work}"))
             raise
     last = rounds[-1]
     if last.after <= last.before:
         raise StageError(
-            f"RL did not help: {last.before:.0%} of the held-out games were solved before, "
-            f"{last.after:.0%} after; nothing is written to {out}",
-            "try more --steps, or a source with more tools",
+            f"RL did not help: of {given['held_out']} held-out games {last.before:.0%} were solved "
+            f"before, {last.after:.0%} after; nothing is written to {out}",
+            "a source with more tools helps most; few --held-out games tell little. With more "
+            f"--steps it goes on from {place.work}",
         )
     recipe = {
         "command": "perennial skill train", **facts,
@@ -86,7 +90,7 @@ def train(
         for n, told in enumerate(rounds, 1)
     ]  # fmt: skip
     value = {"vector": str(out), "digest": record.digest, "rounds": rows}
-    options.put(value, Group(table(rows, *rows[0]), f"{out}: {record.digest[:12]}"))
+    options.put(value, Group(table(rows, *rows[0]), escape(f"{out}: {record.digest[:12]}")))
     return 0
 
 
@@ -97,7 +101,9 @@ def _source(given: dict[str, Any]) -> tuple[Sequence["Part"], str, dict[str, Any
     folder, places, rounds = given["source"], given["questions"], given["rounds"]
     if places is not None:
         if folder or given["categories"]:
-            raise ConfigError("--questions with --source or --category", "give one of them")
+            raise ConfigError(
+                "--questions excludes --source and --category", "give the one or the others"
+            )
         parts = question_parts(QUESTION_SEED + given["seed"], places, rounds)
         return parts, "closed-book questions", {
             "source": "fictional encyclopedia", "places": places,
@@ -119,10 +125,12 @@ def _short(part: str) -> str:
 
 def _tell(view: CycleView, told: "Round") -> None:
     view.still()
-    view.line(
+    # Names of tools are somebody else's: read as markup, a bracket would end hours of work.
+    said = escape(
         f"{_short(told.part)}: {told.before:.0%} of the held-out games before, {told.after:.0%} "
-        f"after {len(told.curve)} steps ({told.seconds / 60:.0f} min) {told.stopped}".rstrip()
+        f"after {len(told.curve)} steps ({told.seconds / 60:.0f} min) {told.stopped}"
     )
+    view.line(said.rstrip())
 
 
 def extract(options: Options, before: Path, after: Path, out: Path, given: dict[str, Any]) -> int:
@@ -158,13 +166,15 @@ def extract(options: Options, before: Path, after: Path, out: Path, given: dict[
         {"module": c.module, "rank": c.rank, "norm": f"{c.norm:.4g}", "cut off": f"{c.error:.2%}"}
         for c in found.cuts
     ]
-    left = f"; {len(found.left_out)} tensors that a LoRA cannot hold are left out"
+    left = f"; left out, since a LoRA cannot hold them: {', '.join(found.left_out)}"
     options.put(
         value,
         Group(
             table(rows, *rows[0]),
-            f"{out}: {record.digest[:12]}, {found.error:.2%} of the difference is not in it"
-            + (left if found.left_out else ""),
+            escape(
+                f"{out}: {record.digest[:12]}, {found.error:.2%} of the difference is not in it"
+                + (left if found.left_out else "")
+            ),
         ),
     )
     return 0
@@ -208,7 +218,8 @@ def combine(
         rounds=max(v.record.rounds for v in vectors), facts={},
     )  # fmt: skip
     value = {"vector": str(out), "digest": record.digest, "rank": composed.rank, "sum": summed}
-    options.put(value, f"{out}: {record.digest[:12]}, rank {composed.rank}: {words}")
+    told = f"{out}: {record.digest[:12]}, rank {composed.rank}: {words}"
+    options.put(value, escape(told))
     return 0
 
 
@@ -245,17 +256,21 @@ def inspect(
             write(found, f"{record.domain}, {record.digest[:12]}", path, cosines=bool(against))
     value: dict[str, Any] = {
         **record.model_dump(mode="json"),
-        "modules": [asdict(angle) for angle in found], "whole": asdict(whole(found)),
+        "modules": [_angle_value(angle, against is not None) for angle in found],
+        "whole": _angle_value(whole(found), against is not None),
         "share_in_rows": share_in_rows(own, rows_of) if rows_of else None,
         "pictures": [str(path) for path in (png, html) if path],
     }  # fmt: skip
+    rounds = "1 round" if record.rounds == 1 else f"{record.rounds} rounds"
     lines = [
-        f"{record.domain}: {record.rounds} rounds, {record.digest[:12]}, "
-        f"for base {record.base_digest[:12]}"
+        escape(
+            f"{record.domain or 'no domain'}: {rounds}, {record.digest[:12]}, "
+            f"for base {record.base_digest[:12]}"
+        )
     ]
     if mask:
         lines.append(f"{value['share_in_rows']:.2%} of its squared norm lies in the mask's rows")
-    drawn = [f"written: {', '.join(value['pictures'])}"] if value["pictures"] else []
+    drawn = [escape(f"written: {', '.join(value['pictures'])}")] if value["pictures"] else []
     options.put(value, Group(*lines, table(rows, *rows[0]), *drawn))
     return 0
 
@@ -267,6 +282,11 @@ def _angle_row(angle: "Angle", compared: bool) -> dict[str, Any]:
     return row
 
 
+def _angle_value(angle: "Angle", compared: bool) -> dict[str, Any]:
+    # A cosine of 0 would read as measured.
+    return asdict(angle) | ({} if compared else {"other": None, "cosine": None})
+
+
 def _factor(part: str) -> tuple[Path, float]:
     path, star, factor = part.rpartition("*")
     if not star:
@@ -276,7 +296,11 @@ def _factor(part: str) -> tuple[Path, float]:
     except ValueError:
         scale = math.nan
     if not path.strip() or not math.isfinite(scale):
-        raise ConfigError(f"{part!r} is no vector and number", "write DIR*0.5")
+        raise ConfigError(
+            f"{part!r} is no folder times a finite number", "write DIR, DIR*0.5 or DIR*-1"
+        )
+    if scale == 0:
+        raise ConfigError(f"{part!r} adds nothing", "leave it out, or give another factor")
     return Path(path.strip()), scale
 
 

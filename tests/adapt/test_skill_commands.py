@@ -75,7 +75,7 @@ def test_vectors_are_added_up_and_taken_away(options, model, checkpoints, tmp_pa
     assert not (tmp_path / "none").exists()
 
 
-@pytest.mark.parametrize("factor", ["nan", "inf", "1e39", "x"])
+@pytest.mark.parametrize("factor", ["nan", "inf", "1e39", "x", "0"])
 def test_a_factor_that_makes_no_numbers_is_refused(
     options, model, checkpoints, tmp_path, factor
 ) -> None:
@@ -86,9 +86,42 @@ def test_a_factor_that_makes_no_numbers_is_refused(
         tmp_path / "v",
         {"model": str(model), "rank": 4, "domain": "ours"},
     )
-    with pytest.raises((ConfigError, ModelError), match=r"no vector and number|no numbers"):
+    with pytest.raises((ConfigError, ModelError), match=r"finite number|no numbers|adds nothing"):
         combine(options, [f"{tmp_path / 'v'}*{factor}"], tmp_path / "out", str(model), None)
     assert not (tmp_path / "out").exists()
+
+
+def test_brackets_in_names_are_shown_as_they_are(options, model, checkpoints, tmp_path, capsys):
+    """A domain is somebody else's text: read as markup, "[/b]" would be an error."""
+    given = {"model": str(model), "rank": 4, "domain": "news [/b] and [red]x"}
+    shown = Options(home=options.home)
+    extract(shown, checkpoints[0], checkpoints[1], tmp_path / "v[bold]", given)
+    combine(shown, [str(tmp_path / "v[bold]")], tmp_path / "w", str(model), None)
+    inspect(shown, tmp_path / "w", None, None, None, None)
+    said = capsys.readouterr().out.replace("\n", " ")
+    assert said.count("news [/b] and [red]x") == 2 and "v[bold]" in said
+
+
+def test_without_another_change_there_is_no_cosine(
+    options, model, checkpoints, tmp_path, capsys
+) -> None:
+    given = {"model": str(model), "rank": 4, "domain": "ours"}
+    extract(options, checkpoints[0], checkpoints[1], tmp_path / "v", given)
+    capsys.readouterr()
+    inspect(options, tmp_path / "v", None, None, None, None)
+    found = json.loads(capsys.readouterr().out)
+    assert found["whole"]["norm"] > 0 and found["whole"]["cosine"] is None
+    assert {module["other"] for module in found["modules"]} == {None}
+
+
+def test_the_folder_one_is_in_can_be_the_result(
+    options, model, checkpoints, tmp_path, monkeypatch
+) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    given = {"model": str(model), "rank": 4, "domain": "ours"}
+    extract(options, checkpoints[0], checkpoints[1], Path("."), given)
+    assert (tmp_path / "here" / "card.json").is_file()
 
 
 def test_a_vector_is_written_over_nothing(options, model, checkpoints, tmp_path) -> None:
@@ -135,7 +168,7 @@ def test_what_does_not_fit_is_refused_before_anything_is_written(
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match="is a file"):
         extract(options, checkpoints[0], checkpoints[1], tmp_path / "file", given)
-    with pytest.raises(ConfigError, match="no vector and number"):
+    with pytest.raises(ConfigError, match="no folder times a finite number"):
         combine(options, ["v*much"], tmp_path / "o", str(model), None)
     other = build_tiny_model(tmp_path / "other", "qwen3", hidden=64, layers=3, max_length=2048)
     base = find_model(str(other), tmp_path / "digests")
@@ -168,7 +201,7 @@ def test_a_vector_that_does_not_help_is_not_written(options, model, tools, tmp_p
     """A random model solves nothing before or after; what was done is kept to go on from."""
     given = {"source": tools, "categories": [], "questions": None, "rounds": 1,
              "steps": 1, "held_out": 4, "seed": 0, "threads": 1}  # fmt: skip
-    with pytest.raises(StageError, match="RL did not help: 0% of the held-out games"):
+    with pytest.raises(StageError, match="of 4 held-out games 0% were solved before, 0% after"):
         train(options, tmp_path / "v", str(model), given, tmp_path / "work")
     assert not (tmp_path / "v").exists()
     assert (tmp_path / "work" / "skill-1-sft.done").is_file()

@@ -68,11 +68,19 @@ def test_other_arguments_give_another_reply(folder: Path) -> None:
 
 
 def test_what_is_no_folder_of_tools_is_refused(folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="holds no tool files"):
+    with pytest.raises(ConfigError, match="nothing is not there"):
         read_catalogue(tmp_path / "nothing")
-    (folder / "Maps" / "bad.json").write_text('{"tool_name": "Bad"}')
-    with pytest.raises(ConfigError, match=r"bad\.json is no ToolBench tool"):
-        read_catalogue(folder)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ConfigError, match="holds no tool files"):
+        read_catalogue(tmp_path / "empty")
+    for read, lacks in (('{"tool_name": "Bad"}', "api_list"), ('{"type": "llama"}', "tool_name")):
+        (folder / "Maps" / "bad.json").write_text(read)
+        with pytest.raises(
+            ConfigError, match=rf"bad\.json is no ToolBench tool: it has no {lacks}"
+        ):
+            read_catalogue(folder)
+    with pytest.raises(ConfigError, match=r"bad\.json is a file"):
+        read_catalogue(folder / "Maps" / "bad.json")
     (folder / "Maps" / "bad.json").write_text(
         json.dumps(
             {"tool_name": "Bad", "api_list": [api("a", optional_parameters=[{"name": "plc"}])]}

@@ -30,6 +30,10 @@ def read_catalogue(folder: Path) -> Catalogue:
     A tool without APIs is left out. Raises ConfigError naming the file that is no tool, a folder
     without tools, and two APIs of one name.
     """
+    if not folder.is_dir():
+        raise ConfigError(
+            f"{folder} is {'a file' if folder.exists() else 'not there'}", "give a folder of tools"
+        )
     paths = sorted([*folder.glob("*.json"), *folder.glob("*/*.json")])
     if not paths:
         raise ConfigError(f"{folder} holds no tool files (*.json)", _HINT)
@@ -52,11 +56,17 @@ def read_catalogue(folder: Path) -> Catalogue:
 def _tool(path: Path, category: str) -> Tool:
     try:
         read: dict[str, Any] = json.loads(path.read_text())
-        name = str(read.get("tool_name") or read["standardized_name"])
+        name = str(read.get("tool_name") or read.get("standardized_name") or "")
+        if not name:
+            raise ValueError("it has no tool_name")
         kind = str(read.get("category") or category)
         apis = {a.function: a for a in (_api(kind, name, api) for api in read["api_list"])}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ConfigError(f"{path} is no ToolBench tool: {error!r}", _HINT) from error
+    except KeyError as error:
+        raise ConfigError(
+            f"{path} is no ToolBench tool: it has no {error.args[0]}", _HINT
+        ) from error
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise ConfigError(f"{path} is no ToolBench tool: {error}", _HINT) from error
     return Tool(kind, name, str(read.get("tool_description") or ""), tuple(apis.values()))
 
 
