@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, Group, RenderableType
 from rich.markup import escape
 from rich.status import Status
 from rich.table import Table
@@ -60,9 +60,10 @@ def stderr() -> Console:
     return Console(stderr=True, soft_wrap=True)
 
 
-def one_line(text: str) -> Text:
+def one_line(text: str) -> RenderableType:
     """Text that is cut at the edge of the terminal: a moving line that wraps would jump."""
-    return Text(text, no_wrap=True, overflow="ellipsis")
+    # Not the text itself: behind rich's spinner it would be put together anew, and wrap.
+    return Group(Text(text, no_wrap=True, overflow="ellipsis"))
 
 
 class CycleView:
