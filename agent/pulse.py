@@ -25,9 +25,9 @@ async def until_gone(member: Member, patience_s: float, every_s: float = EVERY_S
         now = time.monotonic()
         if names is not None:
             answered = now
-            member.seen = began
             if not member.adapters <= names:
                 return
+            member.seen = began
         elif now - answered >= patience_s:
             return
         with_pause = now + (every_s if names is not None else min(1.0, every_s))

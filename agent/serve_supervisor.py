@@ -108,11 +108,9 @@ class Supervisor:
         """Return when the process has ended, hangs, or was found broken."""
         feeling = asyncio.create_task(until_gone(self.member, self._hang_s))
         try:
-            began = time.monotonic()
             while self.process.alive() and not self.member.broken.is_set() and not feeling.done():
-                self.member.seen = began
+                self.member.seen = time.monotonic()
                 await asyncio.sleep(POLL_S)
-                began = time.monotonic()
         finally:
             feeling.cancel()
             with suppress(asyncio.CancelledError):

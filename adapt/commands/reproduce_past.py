@@ -10,6 +10,8 @@ from rich.console import Group
 from adapt.base import find_model
 from adapt.commands import Options, refuse_below_file
 from adapt.reproduce.past_report import (
+    MAIN,
+    PLAIN,
     Runs,
     category_row,
     condition_row,
@@ -25,7 +27,6 @@ from store.files import write_atomic
 if TYPE_CHECKING:
     from adapt.reproduce.past import Condition, PastStudy
 
-PLAIN, MAIN = "documents alone", "with the vector"
 ANGLES = "angles.json"
 
 
@@ -148,7 +149,7 @@ def _text(value: dict[str, Any]) -> str:
         ),
         markdown(
             "By category",
-            ("category", "documents alone", "with the vector", "gain"),
+            ("category", PLAIN, MAIN, "gain"),
             [(r["category"], r["without"], r["with"], r["gain"]) for r in value["categories"]],
         ),
         markdown(

@@ -20,6 +20,7 @@ from adapt.evals.suites import CATALOGUE_SEED, catalogue_of
 from adapt.loki.settings import chosen
 from adapt.reproduce.ledger import Ledger, Result
 from adapt.reproduce.past_ablations import WAYS, own_vector
+from adapt.reproduce.past_report import MAIN, PLAIN, RANDOM
 from adapt.skill.controls import across_layers, only_in, random_like
 from adapt.skill.environment import ToolTask
 from adapt.skill.policy import lora_over
@@ -64,9 +65,9 @@ class Condition:
 
 
 CONDITIONS = (
-    Condition("documents alone", "nothing"),
-    Condition("with the vector", "vector"),
-    Condition("random of equal norm", "random"),
+    Condition(PLAIN, "nothing"),
+    Condition(MAIN, "vector"),
+    Condition(RANDOM, "random"),
     Condition("permuted across layers", "permuted"),
     Condition("vector x 0.5", "vector", 0.5, seeds=1),
     Condition("vector x 1.5", "vector", 1.5, seeds=1),

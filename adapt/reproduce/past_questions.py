@@ -17,6 +17,7 @@ from adapt.compose import Part, compose
 from adapt.reproduce.ledger import Result
 from adapt.reproduce.past import PastStudy
 from adapt.reproduce.past_ablations import longer
+from adapt.reproduce.past_report import MAIN, PLAIN, RANDOM
 from adapt.skill.controls import random_like
 from adapt.skill.grpo import GrpoSettings
 from adapt.skill.policy import lora_over
@@ -36,8 +37,8 @@ SOURCE_PLACES, TARGET_PLACES = 40, 20
 EPOCHS = 3
 """Times those of an update: statements alone, that are never asked for, take longer to learn."""
 GAMES = GrpoSettings(steps=60, tasks_per_step=16, max_new_tokens=24, threads=1)
-PLAIN, RANDOM, ALONE = "documents alone", "random of equal norm", "the vector alone"
-CONDITIONS = (PLAIN, "with the vector", RANDOM, ALONE)
+ALONE = "the vector alone"
+CONDITIONS = (PLAIN, MAIN, RANDOM, ALONE)
 """What is asked. The last has learned nothing of the world that is asked: what RL made likely by
 itself is no memory."""
 

@@ -13,6 +13,8 @@ from typing import Any
 from adapt.reproduce.ledger import Result
 from adapt.reproduce.report import interval
 
+PLAIN, MAIN, RANDOM = "documents alone", "with the vector", "random of equal norm"
+"""The conditions that tools and questions have in common; gains are over the first."""
 Runs = Mapping[str, Mapping[str, Sequence[Result]]]
 """Condition -> category -> one result per seed."""
 _KINDS = {"s": "single", "m": "multi", "c": "cross", "n": "none"}
@@ -93,8 +95,8 @@ def draw_gains(rows: Sequence[dict[str, Any]], path: Path) -> None:
     axes = figure.subplots()
     places = range(len(rows), 0, -1)
     for key, shift, colour, label in (
-        ("without", 0.18, "tab:grey", "documents alone"),
-        ("with", -0.18, "tab:green", "with the vector"),
+        ("without", 0.18, "tab:grey", PLAIN),
+        ("with", -0.18, "tab:green", MAIN),
     ):
         axes.barh(
             [p + shift for p in places], [row[key] for row in rows], 0.34, color=colour,
